@@ -1,0 +1,86 @@
+# Compiler settings and the few functions that declare every target of the project.
+
+set(CMAKE_CXX_STANDARD 23)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_CXX_SCAN_FOR_MODULES OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+set(CMAKE_CXX_FLAGS_RELEASE "-O2")
+set(CMAKE_CXX_FLAGS_DEBUG "-O0 -g")
+
+include(GNUInstallDirs)
+find_package(PkgConfig REQUIRED)
+find_package(OpenSSL 3.0 REQUIRED)
+find_package(Threads REQUIRED)
+
+add_library(keystub-options INTERFACE)
+target_compile_options(keystub-options INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Wimplicit-fallthrough
+  -Werror -fstack-protector-strong)
+target_compile_definitions(keystub-options INTERFACE _GLIBCXX_ASSERTIONS)
+if(KEYSTUB_SANITIZE)
+  target_compile_options(keystub-options INTERFACE
+    -fsanitize=${KEYSTUB_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(keystub-options INTERFACE -fsanitize=${KEYSTUB_SANITIZE})
+endif()
+if(KEYSTUB_WITH_FUZZERS)
+  target_compile_options(keystub-options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+if(KEYSTUB_COVERAGE)
+  target_compile_options(keystub-options INTERFACE --coverage)
+  target_link_options(keystub-options INTERFACE --coverage)
+endif()
+
+# keystub_library(NAME SOURCES ... LINKS ...): a static library of one room.
+# Headers are included from the folder above the room: "base/secret.h", "kms-server/audit.h".
+function(keystub_library name)
+  cmake_parse_arguments(arg "" "" "SOURCES;LINKS;PRIVATE_LINKS" ${ARGN})
+  if(arg_SOURCES)
+    add_library(${name} STATIC ${arg_SOURCES})
+    target_include_directories(${name} PUBLIC ${CMAKE_CURRENT_SOURCE_DIR}/..)
+    target_link_libraries(${name} PUBLIC ${arg_LINKS} PRIVATE keystub-options ${arg_PRIVATE_LINKS})
+  else()
+    add_library(${name} INTERFACE)
+    target_include_directories(${name} INTERFACE ${CMAKE_CURRENT_SOURCE_DIR}/..)
+    target_link_libraries(${name} INTERFACE ${arg_LINKS})
+  endif()
+endfunction()
+
+# keystub_program(NAME SOURCES ... LINKS ...): an executable in build/<preset>/bin.
+function(keystub_program name)
+  cmake_parse_arguments(arg "" "" "SOURCES;LINKS" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  target_include_directories(${name} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/..)
+  target_link_libraries(${name} PRIVATE keystub-options ${arg_LINKS})
+endfunction()
+
+# keystub_unit_test(ROOM SOURCES ... LINKS ...): the one GoogleTest binary of a room.
+function(keystub_unit_test room)
+  cmake_parse_arguments(arg "" "" "SOURCES;LINKS" ${ARGN})
+  set(name unit-${room})
+  add_executable(${name} ${arg_SOURCES})
+  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
+  target_compile_definitions(${name} PRIVATE KEYSTUB_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  target_link_libraries(${name} PRIVATE keystub-options ${arg_LINKS} GTest::gtest_main GTest::gmock)
+  add_test(NAME ${name} COMMAND ${name} --gtest_brief=1)
+  set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 300)
+endfunction()
+
+# keystub_fuzzer(NAME SOURCES ... LINKS ...): fuzz-NAME, and a replay of its committed corpus
+# (tests/fuzz/corpus/NAME) that every other preset runs as a test, under the sanitizers it has.
+function(keystub_fuzzer name)
+  cmake_parse_arguments(arg "" "" "SOURCES;LINKS" ${ARGN})
+  add_executable(fuzz-${name} ${arg_SOURCES})
+  target_include_directories(fuzz-${name} PRIVATE ${CMAKE_SOURCE_DIR})
+  target_link_libraries(fuzz-${name} PRIVATE keystub-options ${arg_LINKS})
+  if(KEYSTUB_WITH_FUZZERS)
+    target_link_options(fuzz-${name} PRIVATE -fsanitize=fuzzer)
+  else()
+    target_sources(fuzz-${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests/fuzz/replay_main.cc)
+    add_test(NAME corpus-${name}
+      COMMAND fuzz-${name} ${CMAKE_SOURCE_DIR}/tests/fuzz/corpus/${name})
+    set_tests_properties(corpus-${name} PROPERTIES LABELS corpus TIMEOUT 120)
+  endif()
+endfunction()

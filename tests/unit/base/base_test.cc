@@ -1,0 +1,113 @@
+// The ground of every room: results, readers, secrets, base64.
+#include <gtest/gtest.h>
+
+#include "base/base64.h"
+#include "base/byte_reader.h"
+#include "base/byte_writer.h"
+#include "base/random.h"
+#include "base/secret.h"
+
+namespace keystub {
+namespace {
+
+TEST(Base64, EncodesTheVectorsOfRfc4648) {
+  const std::pair<const char*, const char*> vectors[] = {
+      {"", ""},          {"f", "Zg=="},         {"fo", "Zm8="},        {"foo", "Zm9v"},
+      {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}};
+  for (const auto& [plain, encoded] : vectors) {
+    EXPECT_EQ(base64_encode(as_bytes(plain)), encoded);
+    EXPECT_EQ(as_text(base64_decode(encoded).value()), plain);
+  }
+}
+
+TEST(Base64, RefusesWhatIsNotCanonical) {
+  for (const char* text : {"Zg", "Zg=", "Z===", "====", "Zh==", "Zm9=", "Zm 9", "Zm9v\n", "Zg==Zg==", "Zm-_"}) {
+    EXPECT_FALSE(base64_decode(text).has_value()) << text;
+  }
+}
+
+TEST(Hex, RoundTripsAndRefusesOtherCharacters) {
+  EXPECT_EQ(to_hex(from_hex("00ffA5").value()), "00ffa5");
+  EXPECT_FALSE(from_hex("0").has_value());
+  EXPECT_FALSE(from_hex("0g").has_value());
+}
+
+TEST(ByteReader, ReadsNetworkOrderAndNamesThePlaceOfAFault) {
+  const ByteVector data = {1, 2, 3, 4, 5, 6, 7};
+  ByteReader reader("TRANSFER_INIT", data);
+  reader.enter("T", "RFC 3830 6.6");
+  EXPECT_EQ(reader.u8("a").value(), 1);
+  EXPECT_EQ(reader.u16("b").value(), 0x0203);
+  const auto missing = reader.u64("TS value");
+  ASSERT_FALSE(missing.has_value());
+  EXPECT_EQ(missing.error().category(), Category::malformed);
+  EXPECT_EQ(missing.error().place(), (Place{"TRANSFER_INIT", "T", "RFC 3830 6.6", 3}));
+  EXPECT_EQ(missing.error().describe(),
+            "cut short: TS value needs 8 octets, 4 are left "
+            "(TRANSFER_INIT, payload T, octet 3, RFC 3830 6.6)");
+  EXPECT_EQ(reader.u32("c").value(), 0x04050607U);
+  EXPECT_TRUE(reader.finish().has_value());
+}
+
+TEST(ByteReader, RefusesLeftOvers) {
+  const ByteVector data = {1, 2};
+  ByteReader reader("HDR", data);
+  EXPECT_TRUE(reader.u8("a").has_value());
+  EXPECT_FALSE(reader.finish().has_value());
+}
+
+TEST(ByteWriter, WritesNetworkOrderAndPatches) {
+  ByteWriter writer;
+  writer.u16(0);
+  writer.u32(0x01020304);
+  writer.patch_u16(0, 0xBEEF);
+  EXPECT_EQ(to_hex(writer.view()), "beef01020304");
+}
+
+TEST(Secret, IsWipedWhenMovedFromAndComparesByContent) {
+  Psk key(from_hex("00112233").value());
+  Psk same = key.clone();
+  EXPECT_EQ(key, same);
+  const Psk moved = std::move(key);
+  EXPECT_TRUE(key.empty());  // NOLINT(bugprone-use-after-move): that is what is tested
+  EXPECT_EQ(moved, same);
+  EXPECT_FALSE(moved == Psk(from_hex("00112234").value()));
+}
+
+TEST(Secret, HoldsKeysLongerThanTheInlineRoom) {
+  Psk key(ByteVector(300, 7));
+  Psk other(ByteVector(300, 7));
+  EXPECT_EQ(key, other);
+  other = std::move(key);
+  EXPECT_EQ(other.size(), 300U);
+  EXPECT_TRUE(key.empty());  // NOLINT(bugprone-use-after-move)
+}
+
+TEST(Secret, TakesAStringAndWipesIt) {
+  std::string line = "top secret";
+  const char* memory = line.data();
+  const Psk key = Psk::take(line);
+  EXPECT_EQ(as_text(key.reveal()), "top secret");
+  EXPECT_TRUE(line.empty());
+  EXPECT_EQ(memory[1], '\0');
+}
+
+Result<int> doubled(Result<int> input) {
+  const int value = TRY(std::move(input));
+  return value * 2;
+}
+
+TEST(Try, PassesValuesOnAndReturnsErrors) {
+  EXPECT_EQ(doubled(21).value(), 42);
+  const auto failed = doubled(fail(Category::busy, "later"));
+  ASSERT_FALSE(failed.has_value());
+  EXPECT_EQ(failed.error().category(), Category::busy);
+}
+
+TEST(OpenSslRandom, FillsAllOfTheOutput) {
+  OpenSslRandom random;
+  EXPECT_NE(random.bytes(32).value(), random.bytes(32).value());
+}
+
+}  // namespace
+}  // namespace keystub
