@@ -1,0 +1,48 @@
+// What the three exchanges share: the sender's clock and randomness, credentials, results.
+//
+// Each exchange is a chain of small classes; the methods of one hand out the next, so that no step
+// can be left out. They hold no sockets and no threads: octets in, octets out. Not thread-safe;
+// different exchanges are independent.
+#pragma once
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "mikey/message.h"
+#include "mikey/suite.h"
+#include "mikey/ticket.h"
+
+namespace keystub::mikey {
+
+// Handed in by the caller; both must outlive the exchange.
+struct Environment {
+  const Clock& clock;
+  RandomSource& random;
+};
+
+// How an initiator or a responder is known to its KMS.
+struct KmsCredentials {
+  Identity self;        // the identity that requests or resolves
+  Identity kms;         // IDRkms
+  std::string psk_id;   // IDRpsk; empty: left out
+  Psk psk;              // 16 octets or more
+};
+
+// A ticket that its initiator may use: granted by the KMS (mode 1) or issued by itself (mode 3).
+struct GrantedTicket {
+  ByteVector body;  // from Ticket Type to the end of Ticket Data
+  TicketPolicy policy;
+  Mpk mpki;
+  Mpk mpkr;         // empty without key forking
+  ByteVector mpk_spi;
+  std::vector<SessionKey> session_keys;
+
+  const Suite& suite() const noexcept { return suite_of(policy.prf); }
+};
+
+// Builds an Error message (RFC 6043 5.4) about `about`, unauthenticated.
+ByteVector build_error(const Environment& env, const Header& about, ErrorNo number);
+
+// The error number that names a failure best.
+ErrorNo error_no_for(const Error& error) noexcept;
+
+}  // namespace keystub::mikey

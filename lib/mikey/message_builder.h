@@ -1,0 +1,44 @@
+// Puts a message together payload by payload, keeps the Next Payload chain, and ends it with V.
+#pragma once
+
+#include "mikey/message.h"
+#include "mikey/suite.h"
+
+namespace keystub::mikey {
+
+class MessageBuilder {
+ public:
+  // HDR with the Empty map (`sessions` empty) or the GENERIC-ID map.
+  MessageBuilder(DataType type, bool v_flag, PrfFunc prf, std::uint32_t csb_id,
+                 const std::vector<CryptoSession>& sessions = {});
+
+  MessageBuilder& t(const Timestamp& timestamp);
+  MessageBuilder& randr(RandRole role, Bytes value);
+  MessageBuilder& idr(IdRole role, const Identity& identity);
+  MessageBuilder& sp(const SecurityPolicy& policy);
+  MessageBuilder& tp(const TicketPolicy& policy);
+  // `body` from Ticket Type to the end of Ticket Data. Where the Initiator Data belongs is left
+  // open until initiator_data().
+  MessageBuilder& ticket(Bytes body);
+  MessageBuilder& ticket(Bytes body, Bytes initiator_data);
+  MessageBuilder& kemac(EncrAlg alg, Bytes encr_data);
+  MessageBuilder& err(ErrorNo number);
+  MessageBuilder& ext(ExtType type, Bytes data);
+
+  // The message so far, with the V payload but without its MAC: what the MAC covers.
+  Bytes begin_v(MacAlg alg);
+  ByteVector end_v(Bytes mac) &&;
+  ByteVector end_without_v() &&;
+
+  // Offset where the Initiator Data length belongs (end of Ticket Data), after ticket(body).
+  std::size_t initiator_data_offset() const noexcept { return initiator_data_offset_; }
+
+ private:
+  void begin(PayloadType type);
+
+  ByteWriter out_;
+  std::size_t next_payload_at_;
+  std::size_t initiator_data_offset_ = 0;
+};
+
+}  // namespace keystub::mikey
