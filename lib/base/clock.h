@@ -2,18 +2,26 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 
 namespace keystub {
 
 using WallTime = std::chrono::sys_time<std::chrono::nanoseconds>;
 using SteadyTime = std::chrono::steady_clock::time_point;
 
+// NTP time: seconds since 1900 in the upper 32 bits, which overflow in 2036, and a fraction in
+// units of 2^-32 s. Read as 1968 to 2104 (RFC 4330 section 3).
+std::uint64_t to_ntp(WallTime time) noexcept;
+WallTime from_ntp(std::uint64_t ntp) noexcept;
+
 // Threads: implementations are safe for concurrent use.
 class Clock {
  public:
   virtual ~Clock() = default;
-  virtual WallTime now() const = 0;          // UTC
+  virtual WallTime now() const = 0;           // UTC
   virtual SteadyTime steady_now() const = 0;  // for timeouts and rates
+  // now() as NTP; finer than a nanosecond, so a clock that replays a recorded exchange sets it.
+  virtual std::uint64_t ntp_now() const { return to_ntp(now()); }
 };
 
 class SystemClock final : public Clock {

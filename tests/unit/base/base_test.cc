@@ -4,6 +4,7 @@
 #include "base/base64.h"
 #include "base/byte_reader.h"
 #include "base/byte_writer.h"
+#include "base/clock.h"
 #include "base/random.h"
 #include "base/secret.h"
 
@@ -102,6 +103,18 @@ TEST(Try, PassesValuesOnAndReturnsErrors) {
   const auto failed = doubled(fail(Category::busy, "later"));
   ASSERT_FALSE(failed.has_value());
   EXPECT_EQ(failed.error().category(), Category::busy);
+}
+
+TEST(NtpTime, CoversBothErasAndEveryNanosecond) {
+  using namespace std::chrono;
+  const WallTime before_2036 = sys_days(2026y / 11 / 21) + 1h + 123456789ns;
+  const WallTime after_2036 = sys_days(2040y / 1 / 1) + 999999999ns;
+  for (const WallTime time : {before_2036, before_2036 + 1ns, after_2036}) {
+    EXPECT_EQ(from_ntp(to_ntp(time)), time);
+  }
+  EXPECT_EQ(to_ntp(WallTime(sys_days(1970y / 1 / 1))), std::uint64_t{2208988800} << 32);
+  // 2036-02-07 06:28:16: the seconds overflow to 0 (RFC 4330 section 3).
+  EXPECT_EQ(from_ntp(0), WallTime(sys_days(2036y / 2 / 7) + 6h + 28min + 16s));
 }
 
 TEST(OpenSslRandom, FillsAllOfTheOutput) {
