@@ -10,7 +10,7 @@
 //   settings.skew = config.duration("replay.skew", 60s, 1s, 1h);
 //   TRY(config.finish());
 //
-// Environment: KEYSTUB_ + the key in capitals, "." as two underscores, "-" as one:
+// Environment: KEYSTUB_ + the key in capitals, "." as two underscores:
 // KEYSTUB_LISTEN__ADDRESS overrides listen.address. It wins over the file. Lists are separated by
 // commas. A variable with a double underscore that names no key is a fault; others with the prefix
 // are left alone (an orchestrator injects names such as KEYSTUB_KMS_SERVICE_HOST).

@@ -1,0 +1,57 @@
+// Who calls: what the transport proved about the other side of an RPC. Free of gRPC headers, so
+// that the heart of a server can take it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace keystub::rpc {
+
+enum class CallerKind : std::uint8_t {
+  plaintext = 1,      // nothing is known (only behind the flag that allows a plaintext listener)
+  anonymous_tls = 2,  // TLS without a client certificate
+  certificate = 4,    // a verified client certificate
+  unix_peer = 8,      // a process on this machine, by SO_PEERCRED
+};
+std::string_view caller_kind_name(CallerKind kind) noexcept;
+
+// A set of kinds.
+class CallerKinds {
+ public:
+  constexpr CallerKinds() = default;
+  constexpr CallerKinds(CallerKind kind) : bits_(static_cast<std::uint8_t>(kind)) {}
+  constexpr bool contains(CallerKind kind) const {
+    return (bits_ & static_cast<std::uint8_t>(kind)) != 0;
+  }
+  friend constexpr CallerKinds operator|(CallerKinds a, CallerKinds b) {
+    CallerKinds sum;
+    sum.bits_ = static_cast<std::uint8_t>(a.bits_ | b.bits_);
+    return sum;
+  }
+
+ private:
+  std::uint8_t bits_ = 0;
+};
+constexpr CallerKinds operator|(CallerKind a, CallerKind b) {
+  return CallerKinds(a) | CallerKinds(b);
+}
+
+struct Caller {
+  CallerKind kind = CallerKind::plaintext;
+  // certificate: its subject alternative names (URI, DNS, e-mail, IP), then its common name.
+  // unix_peer: "uid:0". Otherwise empty.
+  std::vector<std::string> names;
+  // gRPC's text for the transport address: "ipv4:192.0.2.1:40000", "fd:9".
+  std::string address;
+  // The call's trace id, from metadata; empty when the client sent none.
+  std::string trace_id;
+
+  // For logs and audit: the first name, or the kind.
+  std::string_view display_name() const noexcept {
+    return names.empty() ? caller_kind_name(kind) : std::string_view(names.front());
+  }
+};
+
+}  // namespace keystub::rpc

@@ -1,0 +1,46 @@
+// TLS credentials of servers and channels, from PEM files. TLS 1.2 and 1.3 only (gRPC's range).
+//
+// The files are watched: when they change (checked every kReloadInterval) new handshakes use the
+// new ones; connections that stand are left alone. Replace certificate and key together, by
+// renaming a folder or a symbolic link.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include <grpcpp/security/credentials.h>
+#include <grpcpp/security/server_credentials.h>
+
+#include "base/error.h"
+
+namespace keystub::rpc {
+
+inline constexpr std::chrono::seconds kReloadInterval{10};
+
+enum class ClientCertificate : std::uint8_t {
+  none,      // not asked for
+  optional,  // asked for; one that is sent must verify against `ca`
+  required,
+};
+
+struct ServerTls {
+  std::filesystem::path certificate;  // the server's, then its chain
+  std::filesystem::path private_key;
+  std::filesystem::path ca;  // of the clients; needed unless client_certificate is none
+  ClientCertificate client_certificate = ClientCertificate::required;
+};
+
+struct ChannelTls {
+  std::filesystem::path ca;           // of the server; required
+  std::filesystem::path certificate;  // our own, with chain; empty: we present none
+  std::filesystem::path private_key;
+};
+
+// Reads and checks the files first: not_found or malformed (not PEM, key does not belong to the
+// certificate) with the path, instead of handshakes that fail later.
+Result<std::shared_ptr<grpc::ServerCredentials>> server_credentials(const ServerTls& tls);
+Result<std::shared_ptr<grpc::ChannelCredentials>> channel_credentials(const ChannelTls& tls);
+
+}  // namespace keystub::rpc

@@ -1,0 +1,56 @@
+// The guard: the one place that decides which caller may call which method. A table with a row
+// per method; a method without a row is denied. Interceptors cannot refuse a call in gRPC, so each
+// handler's first line asks the guard.
+//
+//   const auto caller = guard.admit(*context, "/keystub.v1.IdentityAdmin/CreateIdentity");
+//   if (!caller) return finish(to_status(caller.error()));
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <grpcpp/server_context.h>
+
+#include "base/error.h"
+#include "rpc/caller.h"
+
+namespace keystub::rpc {
+
+class UnixListener;
+
+struct MethodRule {
+  // "/package.Service/Method"
+  std::string method;
+  CallerKinds allowed;
+  // For callers with a certificate: one of its names must be here. Empty: any verified one.
+  std::vector<std::string> certificate_names = {};
+};
+
+// Immutable; thread-safe.
+class Guard {
+ public:
+  // `unix_listener` may be null and must outlive the guard: it knows the uid behind "fd:N".
+  explicit Guard(std::vector<MethodRule> rules, const UnixListener* unix_listener = nullptr);
+
+  // The caller, if it may call `method`. Otherwise unauthenticated (it proved nothing and the
+  // method asks for more) or denied, with a sentence that gives away no rule.
+  Result<Caller> admit(const grpc::ServerContextBase& context, std::string_view method) const;
+
+  // The decision alone, for tests and for adapters without gRPC.
+  Result<void> check(const Caller& caller, std::string_view method) const;
+
+  // Methods of these services ("keystub.v1.TicketService", compiled into this program) that have
+  // no row. A test of each daemon asserts that it is empty.
+  std::vector<std::string> uncovered(const std::vector<std::string>& services) const;
+
+ private:
+  std::map<std::string, MethodRule, std::less<>> rules_;
+  const UnixListener* unix_listener_;
+};
+
+// What the transport proved about the caller. `unix_listener` may be null.
+Caller caller_of(const grpc::ServerContextBase& context, const UnixListener* unix_listener);
+
+}  // namespace keystub::rpc
