@@ -87,13 +87,19 @@ inline std::unexpected<Error> fail(Category category, std::string text, Place pl
   return std::unexpected<Error>(std::in_place, category, std::move(text), place);
 }
 
+// What TRY evaluates to. Unlike std::expected's own operator*, it may be discarded.
+template <class AnyResult>
+constexpr decltype(auto) try_value(AnyResult&& result) noexcept {
+  return *std::forward<AnyResult>(result);
+}
+
 // TRY(expression): the value of a Result, or return its error from the enclosing function.
-#define TRY(...)                                                     \
-  __extension__({                                                    \
-    auto&& try_result_ = (__VA_ARGS__);                              \
-    if (!try_result_.has_value()) [[unlikely]]                       \
-      return std::unexpected(std::move(try_result_).error());        \
-    *std::move(try_result_);                                         \
+#define TRY(...)                                              \
+  __extension__({                                             \
+    auto&& try_result_ = (__VA_ARGS__);                       \
+    if (!try_result_.has_value()) [[unlikely]]                \
+      return std::unexpected(std::move(try_result_).error()); \
+    ::keystub::try_value(std::move(try_result_));             \
   })
 
 }  // namespace keystub
