@@ -93,13 +93,16 @@ constexpr decltype(auto) try_value(AnyResult&& result) noexcept {
   return *std::forward<AnyResult>(result);
 }
 
-// TRY(expression): the value of a Result, or return its error from the enclosing function.
-#define TRY(...)                                              \
-  __extension__({                                             \
-    auto&& try_result_ = (__VA_ARGS__);                       \
-    if (!try_result_.has_value()) [[unlikely]]                \
-      return std::unexpected(std::move(try_result_).error()); \
-    ::keystub::try_value(std::move(try_result_));             \
+// TRY(expression): the value of a Result, or return its error from the enclosing function. May be
+// nested: each use names its temporary differently.
+#define TRY(...) KEYSTUB_TRY_COUNTED(__COUNTER__, __VA_ARGS__)
+#define KEYSTUB_TRY_COUNTED(counter, ...) KEYSTUB_TRY_NAMED(counter, __VA_ARGS__)
+#define KEYSTUB_TRY_NAMED(counter, ...)                                \
+  __extension__({                                                      \
+    auto&& try_result_##counter = (__VA_ARGS__);                       \
+    if (!try_result_##counter.has_value()) [[unlikely]]                \
+      return std::unexpected(std::move(try_result_##counter).error()); \
+    *std::move(try_result_##counter);                                  \
   })
 
 }  // namespace keystub

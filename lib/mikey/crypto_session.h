@@ -10,6 +10,16 @@
 
 namespace keystub::mikey {
 
+// One block of the map on the wire.
+struct CryptoSessionView {
+  std::uint8_t cs_id = 0;
+  ProtType prot_type = ProtType::srtp;
+  bool s_flag = false;
+  Bytes policies;
+  Bytes session_data;
+  Bytes spi;
+};
+
 // An owned crypto session.
 struct CryptoSession {
   std::uint8_t cs_id = 1;
@@ -19,11 +29,15 @@ struct CryptoSession {
   ByteVector session_data;  // at most 65535 octets
   ByteVector spi;           // at most 255 octets; may be empty in an initial message
 
+  static CryptoSession from(const CryptoSessionView& view) {
+    return {view.cs_id, view.prot_type, view.s_flag, to_vector(view.policies),
+            to_vector(view.session_data), to_vector(view.spi)};
+  }
+
   friend bool operator==(const CryptoSession&, const CryptoSession&) = default;
 };
 
-// One block of the GENERIC-ID map.
-Result<CryptoSession> decode_crypto_session(ByteReader& reader);
+Result<CryptoSessionView> decode_crypto_session(ByteReader& reader);
 void encode_crypto_session(ByteWriter& writer, const CryptoSession& session);
 
 // A security policy: numbered type-length-value parameters for one security protocol.

@@ -17,10 +17,11 @@ class MessageBuilder {
   MessageBuilder& idr(IdRole role, const Identity& identity);
   MessageBuilder& sp(const SecurityPolicy& policy);
   MessageBuilder& tp(const TicketPolicy& policy);
-  // `body` from Ticket Type to the end of Ticket Data. Where the Initiator Data belongs is left
-  // open until initiator_data().
-  MessageBuilder& ticket(Bytes body);
+  // `body` from Ticket Type to the end of Ticket Data.
   MessageBuilder& ticket(Bytes body, Bytes initiator_data);
+  // The form that the MAC of TRANSFER_INIT covers (RFC 6043 5.5): end_v() with the Initiator Data
+  // puts it, and its length, in place.
+  MessageBuilder& ticket_without_initiator_data(Bytes body);
   MessageBuilder& kemac(EncrAlg alg, Bytes encr_data);
   MessageBuilder& err(ErrorNo number);
   MessageBuilder& ext(ExtType type, Bytes data);
@@ -28,17 +29,15 @@ class MessageBuilder {
   // The message so far, with the V payload but without its MAC: what the MAC covers.
   Bytes begin_v(MacAlg alg);
   ByteVector end_v(Bytes mac) &&;
+  ByteVector end_v(Bytes mac, Bytes initiator_data) &&;
   ByteVector end_without_v() &&;
-
-  // Offset where the Initiator Data length belongs (end of Ticket Data), after ticket(body).
-  std::size_t initiator_data_offset() const noexcept { return initiator_data_offset_; }
 
  private:
   void begin(PayloadType type);
 
   ByteWriter out_;
   std::size_t next_payload_at_;
-  std::size_t initiator_data_offset_ = 0;
+  std::size_t initiator_data_at_ = 0;
 };
 
 }  // namespace keystub::mikey

@@ -79,8 +79,8 @@ class AuthenticatedRequest {
 // KMS's side, step 1: parsed; everything in it is a claim. The octets must outlive both steps.
 class ReceivedRequest {
  public:
-  // Refuses what cannot be a REQUEST_INIT_PSK: payloads missing, COUNTER or missing T, suites
-  // mixed, contradicting flags.
+  // Refuses what cannot be a REQUEST_INIT_PSK: payloads missing, suites mixed, contradicting
+  // flags. Whether T is fresh, and of a type that can be, is for the caller to check.
   static Result<ReceivedRequest> parse(Bytes request_init);
 
   const Message& message() const noexcept { return message_; }

@@ -70,5 +70,6 @@ Result<OpenedTicket> open_ticket(const TicketView& ticket, const TicketDataView&
 // payload of its Ticket Data.
 using TicketId = std::array<std::uint8_t, 16>;
 Result<TicketId> ticket_id(const TicketView& ticket);
+Result<TicketId> ticket_id_of_mac(Bytes mac);
 
 }  // namespace keystub::mikey

@@ -39,6 +39,9 @@ struct OfferParameters {
   std::vector<SecurityPolicy> policies;
   // The SDP IDs extension (RFC 4567 4.1.4); empty: left out.
   std::string sdp_ids;
+  // With key forking only a responder that the KMS authorised can answer. It must be named in the
+  // ticket as well, unless the ticket names a group that it may be a member of.
+  bool accept_group_members = false;
 };
 
 // One TLS crypto session as in TS 33.328: CS ID 1, no SP, keyed by the ticket's first session key.

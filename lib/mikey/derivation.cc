@@ -1,0 +1,137 @@
+#include "mikey/derivation.h"
+
+namespace keystub::mikey {
+namespace {
+
+// Stands for the CS ID, and for the CSB ID, where a key does not belong to one.
+constexpr std::uint8_t kNoCsId = 0xFF;
+constexpr std::uint32_t kNoCsbId = 0xFFFFFFFF;
+
+constexpr std::uint8_t kForking = 0x00;
+constexpr std::uint8_t kInitial = 0x01;
+constexpr std::uint8_t kResponse = 0x02;
+constexpr std::uint8_t kSession = 0x03;
+constexpr std::uint8_t kInitiatorData = 0x04;
+constexpr std::uint8_t kTicket = 0x05;
+constexpr std::uint8_t kMpk = 0x06;
+
+constexpr std::size_t kSaltOctets = 14;     // AES-CM: S has 112 bits (RFC 3830 4.2.3)
+
+}  // namespace
+
+Label::Label(KeyConstant constant, std::uint8_t cs_id, std::uint32_t csb_id, std::uint8_t phase)
+    : out_(80) {
+  out_.u32(static_cast<std::uint32_t>(constant));
+  out_.u8(cs_id);
+  out_.u32(csb_id);
+  out_.u8(phase);
+}
+
+void Label::length_and(Bytes value) {
+  out_.u8(static_cast<std::uint8_t>(value.size()));
+  out_.bytes(value);
+}
+
+Label Label::message(KeyConstant constant, std::uint32_t csb_id, bool response, Bytes randr_i,
+                     Bytes randr_r) {
+  Label label(constant, kNoCsId, csb_id, response ? kResponse : kInitial);
+  label.length_and(randr_i);
+  label.length_and(randr_r);
+  return label;
+}
+
+Label Label::session(KeyConstant constant, std::uint8_t cs_id, Bytes randr_i, Bytes randr_r) {
+  Label label(constant, cs_id, kNoCsbId, kSession);
+  label.length_and(randr_i);
+  label.length_and(randr_r);
+  return label;
+}
+
+Label Label::forking(KeyConstant constant, Bytes id_data, Bytes randr_kms) {
+  Label label(constant, kNoCsId, kNoCsbId, kForking);
+  label.out_.u16(static_cast<std::uint16_t>(id_data.size()));
+  label.out_.bytes(id_data);
+  label.length_and(randr_kms);
+  return label;
+}
+
+Label Label::initiator_data(KeyConstant constant) {
+  return {constant, kNoCsId, kNoCsbId, kInitiatorData};
+}
+
+Label Label::ticket(KeyConstant constant, Bytes rand) {
+  Label label(constant, kNoCsId, kNoCsbId, kTicket);
+  label.length_and(rand);
+  return label;
+}
+
+Label Label::mpk(KeyConstant constant, Bytes rand) {
+  Label label(constant, kNoCsId, kNoCsbId, kMpk);
+  label.length_and(rand);
+  return label;
+}
+
+Result<MessageKeys> derive_message_keys(const Suite& suite, Bytes inkey,
+                                        const MessageContext& context, Protects protects) {
+  auto prf = TRY(Prf::keyed(suite.prf, inkey));
+  const auto label = [&](KeyConstant constant) {
+    return Label::message(constant, context.csb_id, context.response, context.randr_i,
+                          context.randr_r);
+  };
+  MessageKeys keys;
+  if (protects == Protects::integrity_and_keys) {
+    keys.encr = TRY(derive<EncrKey>(prf, label(KeyConstant::message_encr), suite.key_octets));
+    keys.salt = TRY(derive<SaltKey>(prf, label(KeyConstant::message_salt), kSaltOctets));
+  }
+  keys.auth = TRY(derive<AuthKey>(prf, label(KeyConstant::message_auth), suite.auth_octets));
+  return keys;
+}
+
+Result<MessageKeys> derive_ticket_keys(const Suite& suite, const Tpk& tpk, Bytes rand) {
+  auto prf = TRY(Prf::keyed(suite.prf, tpk.reveal()));
+  MessageKeys keys;
+  keys.encr = TRY(
+      derive<EncrKey>(prf, Label::ticket(KeyConstant::message_encr, rand), suite.key_octets));
+  keys.salt = TRY(derive<SaltKey>(prf, Label::ticket(KeyConstant::message_salt, rand), kSaltOctets));
+  keys.auth = TRY(
+      derive<AuthKey>(prf, Label::ticket(KeyConstant::message_auth, rand), suite.auth_octets));
+  return keys;
+}
+
+Result<AuthKey> derive_initiator_data_key(const Suite& suite, const Mpk& mpkr) {
+  auto prf = TRY(Prf::keyed(suite.prf, mpkr.reveal()));
+  return derive<AuthKey>(prf, Label::initiator_data(KeyConstant::message_auth), suite.auth_octets);
+}
+
+Result<MpkPair> derive_mpk_pair(PrfFunc func, const Mpk& mpk, Bytes rand) {
+  auto prf = TRY(Prf::keyed(func, mpk.reveal()));
+  MpkPair pair;
+  pair.mpki = TRY(derive<Mpk>(prf, Label::mpk(KeyConstant::mpki, rand), mpk.size()));
+  pair.mpkr = TRY(derive<Mpk>(prf, Label::mpk(KeyConstant::mpkr, rand), mpk.size()));
+  return pair;
+}
+
+Result<Mpk> fork_mpkr(PrfFunc func, const Mpk& mpkr, Bytes id_data, Bytes randr_kms) {
+  auto prf = TRY(Prf::keyed(func, mpkr.reveal()));
+  return derive<Mpk>(prf, Label::forking(KeyConstant::mpkr_forked, id_data, randr_kms),
+                     mpkr.size());
+}
+
+Result<SessionKey> fork_session_key(PrfFunc func, const SessionKey& key, Bytes id_data,
+                                    Bytes randr_kms) {
+  SessionKey forked = key.clone();
+  if (!is_tgk(key.type)) return forked;  // TEKs and GTGKs shall not be forked (5.1.1)
+  auto prf = TRY(Prf::keyed(func, key.key.reveal()));
+  const Label label = Label::forking(KeyConstant::tgk_forked, id_data, randr_kms);
+  forked.key = TRY(derive<CarriedKey>(prf, label, key.key.size()));
+  return forked;
+}
+
+Result<Tek> derive_tek(PrfFunc func, const SessionKey& key, std::uint8_t cs_id, Bytes randr_i,
+                       Bytes randr_r, std::size_t octets) {
+  if (is_tek(key.type)) return Tek(key.key.reveal());
+  auto prf = TRY(Prf::keyed(func, key.key.reveal()));
+  return derive<Tek>(prf, Label::session(KeyConstant::tek, cs_id, randr_i, randr_r), octets);
+}
+
+}  // namespace keystub::mikey

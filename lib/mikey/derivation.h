@@ -1,0 +1,104 @@
+// Every key derivation of MIKEY-TICKET: the labels of RFC 6043 5.1 and A.2 and the keys made with
+// them.
+#pragma once
+
+#include <array>
+#include <optional>
+
+#include "mikey/key_data.h"
+#include "mikey/prf.h"
+#include "mikey/suite.h"
+
+namespace keystub::mikey {
+
+// Constants from the digits of e: RFC 3830 4.1.3 and 4.1.4, RFC 6043 tables 5.1 and A.1.
+enum class KeyConstant : std::uint32_t {
+  tek = 0x2AD01C64,
+  session_auth = 0x1B5C7973,
+  session_encr = 0x15798CEF,
+  session_salt = 0x39A2C14B,
+  message_encr = 0x150533E1,
+  message_auth = 0x2D22AC75,
+  message_salt = 0x29B88916,
+  mpkr_forked = 0x2B288856,
+  tgk_forked = 0x1512B54A,
+  mpki = 0x220E99A2,
+  mpkr = 0x1F4D675B,
+};
+
+// A label, built in place.
+class Label {
+ public:
+  // Keys of a message: from a PSK, envelope key, MPKi or MPKr' (5.1.2). An absent RAND has
+  // length 0. At most 255 octets each.
+  static Label message(KeyConstant constant, std::uint32_t csb_id, bool response, Bytes randr_i,
+                       Bytes randr_r);
+  // TEK and session keys from a TGK, TGK' or GTGK (5.1.3).
+  static Label session(KeyConstant constant, std::uint8_t cs_id, Bytes randr_i, Bytes randr_r);
+  // MPKr' and TGK' (5.1.1). ID Data at most 65535 octets.
+  static Label forking(KeyConstant constant, Bytes id_data, Bytes randr_kms);
+  // Key of Vr in the Initiator Data (6.10).
+  static Label initiator_data(KeyConstant constant);
+  // Ticket keys from the TPK (A.2.1), MPKi and MPKr from the MPK (A.2.2).
+  static Label ticket(KeyConstant constant, Bytes rand);
+  static Label mpk(KeyConstant constant, Bytes rand);
+
+  Bytes bytes() const noexcept { return out_.view(); }
+
+ private:
+  Label(KeyConstant constant, std::uint8_t cs_id, std::uint32_t csb_id, std::uint8_t phase);
+  void length_and(Bytes value);
+
+  ByteWriter out_;
+};
+
+using AuthKey = Secret<struct AuthKeyTag>;
+using EncrKey = Secret<struct EncrKeyTag>;
+
+// One derivation into a fresh secret.
+template <class Key>
+Result<Key> derive(Prf& prf, const Label& label, std::size_t octets) {
+  Key key(octets);
+  TRY(prf.derive(label.bytes(), key.reveal_mutable()));
+  return key;
+}
+
+// The keys that protect one message of an exchange.
+struct MessageKeys {
+  AuthKey auth;
+  EncrKey encr;  // empty unless asked for
+  SaltKey salt;  // 112 bits; empty unless asked for
+};
+enum class Protects : std::uint8_t { integrity, integrity_and_keys };
+
+// Where the inkey is used: RFC 6043 5.1.2.
+struct MessageContext {
+  std::uint32_t csb_id = 0;
+  bool response = false;
+  Bytes randr_i;
+  Bytes randr_r;
+};
+Result<MessageKeys> derive_message_keys(const Suite& suite, Bytes inkey,
+                                        const MessageContext& context, Protects protects);
+// The keys of a ticket, from its TPK and RAND (A.2.1).
+Result<MessageKeys> derive_ticket_keys(const Suite& suite, const Tpk& tpk, Bytes rand);
+// The auth_key of Vr, from MPKr, not forked (6.10).
+Result<AuthKey> derive_initiator_data_key(const Suite& suite, const Mpk& mpkr);
+
+struct MpkPair {
+  Mpk mpki;
+  Mpk mpkr;
+};
+Result<MpkPair> derive_mpk_pair(PrfFunc prf, const Mpk& mpk, Bytes rand);
+
+// MPKr' and, for a TGK, TGK' (5.1.1). Keys of other types come back as they are.
+Result<Mpk> fork_mpkr(PrfFunc prf, const Mpk& mpkr, Bytes id_data, Bytes randr_kms);
+Result<SessionKey> fork_session_key(PrfFunc prf, const SessionKey& key, Bytes id_data,
+                                    Bytes randr_kms);
+
+// A TEK as it is, or one of `octets` from a TGK, TGK' or GTGK (5.1.3). RANDs that the policy
+// leaves out are empty; one of the two must be there.
+Result<Tek> derive_tek(PrfFunc prf, const SessionKey& key, std::uint8_t cs_id, Bytes randr_i,
+                       Bytes randr_r, std::size_t octets);
+
+}  // namespace keystub::mikey

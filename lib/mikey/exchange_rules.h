@@ -1,0 +1,60 @@
+// Rules that more than one exchange obeys: what a message must hold, suites that must not be
+// mixed, lengths of keys and RANDs (RFC 6043 4.2, 12.1). Internal to the library.
+#pragma once
+
+#include "mikey/exchange.h"
+#include "mikey/message_builder.h"
+#include "mikey/protection.h"
+
+namespace keystub::mikey {
+
+// A refusal with a MIKEY Error number.
+std::unexpected<Error> refuse(Category category, ErrorNo number, std::string text, Place place = {});
+
+// The message's type must be `expected`. A MIKEY Error message becomes an error that names its
+// number; as it may be forged, it is only a recommendation (RFC 3830 5.1.2).
+Result<void> require_type(const Message& message, DataType expected);
+
+// Header fields of a response are those of its initial message (RFC 6043 4.2.1.5, 4.2.3.5).
+Result<void> require_same_header(const Message& response, PrfFunc prf, std::uint32_t csb_id);
+
+// Ticket Request and Ticket Resolve handle no crypto sessions: Empty map, #CS = 0.
+Result<void> require_empty_map(const Message& message);
+
+// PRF known, V there with the MAC algorithm of the PRF's suite (NULL is refused: anyone could
+// strip the MAC), ticket or wished policy with the same PRF.
+Result<const Suite*> require_one_suite(const Message& message);
+
+// `what` must be there.
+template <class T>
+Result<T> require(const std::optional<T>& field, const Message& message, std::string_view what,
+                  std::string_view clause) {
+  if (!field) {
+    return fail(Category::malformed,
+                std::string(message.name()) + " lacks its " + std::string(what),
+                Place{message.name(), what, clause, message.bytes.size()});
+  }
+  return *field;
+}
+
+// Session keys longer than 128 bits forbid the 128-bit algorithms (12.1).
+Result<void> check_key_lengths(const Suite& suite, const std::vector<SessionKey>& keys, Place place);
+
+// A RAND, or two together, must be as long as the longest key that it freshens (12.1).
+Result<void> check_rand_length(std::size_t rand_octets, std::size_t longest_key, Place place);
+
+std::size_t longest_tgk(const std::vector<SessionKey>& keys) noexcept;
+
+// The current time as T.
+Timestamp fresh_t(const Environment& env);
+Result<std::uint32_t> fresh_csb_id(const Environment& env);
+
+// Ends a message: computes the MAC over the message so far and the parts that follow it.
+Result<ByteVector> finish_with_mac(MessageBuilder&& builder, const Suite& suite, const AuthKey& key,
+                                   std::initializer_list<Bytes> following);
+
+// An Error message with the auth_key of the message in error (RFC 6043 5.4).
+Result<ByteVector> build_authenticated_error(const Environment& env, const Message& about,
+                                             ErrorNo number, const AuthKey& key);
+
+}  // namespace keystub::mikey

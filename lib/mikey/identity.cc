@@ -1,0 +1,39 @@
+#include "mikey/identity.h"
+
+namespace keystub::mikey {
+
+bool names(std::string_view pattern, std::string_view uri) noexcept {
+  if (pattern == kAnyResponder || pattern == uri) return true;
+  const std::size_t star = pattern.find("*@");
+  if (star == std::string_view::npos) return false;
+  const std::string_view before = pattern.substr(0, star);
+  const std::string_view domain = pattern.substr(star + 1);  // "@example.com"
+  if (uri.size() <= before.size() + domain.size()) return false;
+  if (!uri.starts_with(before) || !uri.ends_with(domain)) return false;
+  // The star stands for a user part: it must not swallow another "@".
+  const std::string_view user =
+      uri.substr(before.size(), uri.size() - before.size() - domain.size());
+  return user.find('@') == std::string_view::npos;
+}
+
+Result<IdentityView> decode_id(ByteReader& reader) {
+  IdentityView identity;
+  identity.type = static_cast<IdType>(TRY(reader.u8("ID type")));
+  const std::uint16_t length = TRY(reader.u16("ID len"));
+  identity.data = TRY(reader.bytes(length, "ID data"));
+  return identity;
+}
+
+Result<RoleIdentity> decode_idr(ByteReader& reader) {
+  const auto role = static_cast<IdRole>(TRY(reader.u8("ID role")));
+  return RoleIdentity{role, TRY(decode_id(reader))};
+}
+
+void encode_idr(ByteWriter& writer, IdRole role, const Identity& identity) {
+  writer.u8(static_cast<std::uint8_t>(role));
+  writer.u8(static_cast<std::uint8_t>(identity.type));
+  writer.u16(static_cast<std::uint16_t>(identity.data.size()));
+  writer.bytes(identity.bytes());
+}
+
+}  // namespace keystub::mikey

@@ -1,0 +1,62 @@
+#include "mikey/prf.h"
+
+#include <algorithm>
+
+#include "base/secret.h"
+
+namespace keystub::mikey {
+namespace {
+
+// Half the input block of the hash: how long the parts s_i of the inkey are.
+constexpr std::size_t kBlockOctets = 32;
+
+// XORs P(s, label, m) into `outkey`, where `hmac` is keyed with s.
+Result<void> xor_p(Hmac& hmac, std::size_t size, Bytes label, MutableBytes outkey) {
+  std::array<std::uint8_t, kMaxHmacSize> a_buffer;
+  std::array<std::uint8_t, kMaxHmacSize> block_buffer;
+  const MutableBytes a(a_buffer.data(), size);
+  const MutableBytes block(block_buffer.data(), size);
+  Bytes previous = label;  // A_0
+  for (std::size_t done = 0; done < outkey.size(); done += size) {
+    TRY(hmac.compute({previous}, a));  // A_i = HMAC(s, A_(i-1))
+    previous = a;
+    TRY(hmac.compute({a, label}, block));
+    const std::size_t count = std::min(size, outkey.size() - done);
+    for (std::size_t i = 0; i < count; ++i) outkey[done + i] ^= block[i];
+  }
+  wipe(a_buffer);
+  wipe(block_buffer);
+  return {};
+}
+
+}  // namespace
+
+Result<Prf> Prf::keyed(PrfFunc func, Bytes inkey) {
+  if (func != PrfFunc::mikey_1 && func != PrfFunc::hmac_sha_256) {
+    return fail(Category::denied, "PRF " + std::to_string(static_cast<int>(func)) +
+                                      " is not supported; use MIKEY-1 or PRF-HMAC-SHA-256");
+  }
+  if (inkey.empty()) return fail(Category::internal, "a key derivation was given an empty key");
+  Prf prf(func == PrfFunc::mikey_1 ? Hash::sha_1 : Hash::sha_256);
+  for (std::size_t start = 0; start < inkey.size(); start += kBlockOctets) {
+    auto block =
+        Hmac::keyed(prf.hash_, inkey.subspan(start, std::min(kBlockOctets, inkey.size() - start)));
+    if (!block) return std::unexpected(std::move(block).error());
+    if (start == 0) {
+      prf.first_block_.emplace(std::move(*block));
+    } else {
+      prf.other_blocks_.push_back(std::move(*block));
+    }
+  }
+  return prf;
+}
+
+Result<void> Prf::derive(Bytes label, MutableBytes outkey) {
+  std::ranges::fill(outkey, std::uint8_t{0});
+  const std::size_t size = hmac_size(hash_);
+  TRY(xor_p(*first_block_, size, label, outkey));
+  for (Hmac& block : other_blocks_) TRY(xor_p(block, size, label, outkey));
+  return {};
+}
+
+}  // namespace keystub::mikey

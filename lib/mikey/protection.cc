@@ -1,0 +1,123 @@
+#include "mikey/protection.h"
+
+#include <openssl/evp.h>
+
+#include <cstring>
+#include <memory>
+
+namespace keystub::mikey {
+namespace {
+
+constexpr Hash hash_of(MacAlg alg) noexcept {
+  return alg == MacAlg::hmac_sha_1_160 ? Hash::sha_1 : Hash::sha_256;
+}
+
+struct CipherContextDeleter {
+  void operator()(EVP_CIPHER_CTX* context) const noexcept { EVP_CIPHER_CTX_free(context); }
+};
+
+std::unexpected<Error> aes_failed() {
+  return fail(Category::internal, "OpenSSL cannot run AES in counter mode; check its configuration");
+}
+
+}  // namespace
+
+Result<Mac> compute_mac(const Suite& suite, const AuthKey& key,
+                        std::initializer_list<Bytes> parts) {
+  Mac mac;
+  mac.size = suite.auth_octets;
+  auto hmac = TRY(Hmac::keyed(hash_of(suite.mac), key.reveal()));
+  TRY(hmac.compute(parts, MutableBytes(mac.octets).first(mac.size)));
+  return mac;
+}
+
+Result<void> verify_mac(const Suite& suite, const AuthKey& key, std::initializer_list<Bytes> parts,
+                        Bytes carried, const Place& place) {
+  const Mac expected = TRY(compute_mac(suite, key, parts));
+  if (!equal_constant_time(expected.bytes(), carried)) {
+    return std::unexpected(
+        Error(Category::unauthenticated,
+              "the MAC does not verify: the message was changed on its way, or the key is not the "
+              "sender's",
+              place)
+            .set_mikey_error_no(static_cast<std::uint8_t>(ErrorNo::auth_failure)));
+  }
+  return {};
+}
+
+Result<void> aes_cm(const Suite& suite, const MessageKeys& keys, std::uint32_t csb_id,
+                    const Timestamp& t, Bytes in, MutableBytes out) {
+  std::array<std::uint8_t, 16> iv{};
+  std::memcpy(iv.data(), keys.salt.reveal().data(), keys.salt.size());
+  const std::uint64_t time = t.as_64_bits();
+  for (std::size_t i = 0; i < 4; ++i) iv[2 + i] ^= static_cast<std::uint8_t>(csb_id >> (24 - 8 * i));
+  for (std::size_t i = 0; i < 8; ++i) iv[6 + i] ^= static_cast<std::uint8_t>(time >> (56 - 8 * i));
+
+  thread_local const std::unique_ptr<EVP_CIPHER_CTX, CipherContextDeleter> context(
+      EVP_CIPHER_CTX_new());
+  const EVP_CIPHER* cipher =
+      suite.encr == EncrAlg::aes_cm_128 ? EVP_aes_128_ctr() : EVP_aes_256_ctr();
+  int written = 0;
+  const bool done =
+      context != nullptr &&
+      EVP_EncryptInit_ex2(context.get(), cipher, keys.encr.reveal().data(), iv.data(), nullptr) == 1 &&
+      EVP_EncryptUpdate(context.get(), out.data(), &written, in.data(),
+                        static_cast<int>(in.size())) == 1;
+  wipe(iv);
+  if (context != nullptr) EVP_CIPHER_CTX_reset(context.get());  // forgets the key
+  if (!done) return aes_failed();
+  return {};
+}
+
+Result<KemacKeys> open_kemac(const Suite& suite, const MessageKeys& keys, std::uint32_t csb_id,
+                             const Timestamp& t, const KemacView& kemac, const Place& place) {
+  if (kemac.encr_alg != suite.encr) {
+    std::string text = "the keys are encrypted with ";
+    text.append(name_of(kemac.encr_alg)).append(", but the message's PRF belongs with ");
+    text.append(name_of(suite.encr)).append("; suites must not be mixed");
+    return std::unexpected(Error(Category::denied, std::move(text), place)
+                               .set_mikey_error_no(static_cast<std::uint8_t>(ErrorNo::invalid_ea)));
+  }
+  if (kemac.mac_alg != MacAlg::null) {
+    return std::unexpected(
+        Error(Category::malformed, "the KEMAC has a MAC of its own; it must be NULL, V has the MAC",
+              place)
+            .set_mikey_error_no(static_cast<std::uint8_t>(ErrorNo::invalid_mac)));
+  }
+  ByteVector octets(kemac.encr_data.size());
+  const auto decrypted = aes_cm(suite, keys, csb_id, t, kemac.encr_data, octets);
+  const PlainKeyData plain(std::move(octets));
+  TRY(decrypted);
+  ByteReader reader(place.message, plain.bytes());
+  reader.enter("Key data", "RFC 3830 6.13");
+  return parse_kemac_keys(reader);
+}
+
+PlainKeyData encode_kemac_keys(std::initializer_list<const Mpk*> mpks, Bytes mpk_spi,
+                               const std::vector<SessionKey>& session_keys) {
+  // Room for everything at once: growing would leave copies of keys behind.
+  constexpr std::size_t kOverhead = 7;
+  std::size_t size = 0;
+  for (const Mpk* mpk : mpks) size += mpk->size() + mpk_spi.size() + kOverhead;
+  for (const SessionKey& key : session_keys) {
+    size += key.key.size() + key.salt.size() + key.spi.size() + kOverhead;
+  }
+  ByteWriter writer(size);
+  std::size_t left = mpks.size() + session_keys.size();
+  for (const Mpk* mpk : mpks) {
+    encode_key_data(writer, --left == 0, KeyType::mpk, mpk->reveal(), {}, mpk_spi);
+  }
+  for (const SessionKey& key : session_keys) {
+    encode_key_data(writer, --left == 0, key.type, key.key.reveal(), key.salt.reveal(), key.spi);
+  }
+  return PlainKeyData(std::move(writer).take());
+}
+
+Result<ByteVector> seal_kemac(const Suite& suite, const MessageKeys& keys, std::uint32_t csb_id,
+                              const Timestamp& t, const PlainKeyData& plain) {
+  ByteVector out(plain.bytes().size());
+  TRY(aes_cm(suite, keys, csb_id, t, plain.bytes(), out));
+  return out;
+}
+
+}  // namespace keystub::mikey

@@ -1,0 +1,215 @@
+#include "mikey/resolve_exchange.h"
+
+#include <algorithm>
+
+#include "mikey/exchange_rules.h"
+
+namespace keystub::mikey {
+namespace {
+
+constexpr std::size_t kMinimumKeyOctets = 16;  // RFC 6043 12.1
+
+// The keys that protect one message of a Ticket Resolve.
+Result<MessageKeys> resolve_keys(const Suite& suite, const Psk& psk, std::uint32_t csb_id,
+                                 bool response, Bytes randr_r, Protects protects) {
+  return derive_message_keys(suite, psk.reveal(), {csb_id, response, {}, randr_r}, protects);
+}
+
+// Initiator Data = First Payload, Vi, Vr (RFC 6043 6.10).
+struct InitiatorData {
+  VerificationView vi;
+  VerificationView vr;
+};
+
+Result<InitiatorData> read_initiator_data(const TicketView& ticket, std::string_view message) {
+  ByteReader reader(message, ticket.initiator_data, ticket.initiator_data_offset);
+  reader.enter("Initiator Data", "RFC 6043 6.10");
+  const auto first = static_cast<PayloadType>(TRY(reader.u8("First Payload")));
+  PayloadWalker walker(reader, first);
+  std::vector<VerificationView> found;
+  for (;;) {
+    const std::optional<Payload> payload = TRY(walker.next());
+    if (!payload) break;
+    if (const auto* v = std::get_if<VerificationView>(&payload->value)) found.push_back(*v);
+  }
+  if (found.size() != 2) {
+    return reader.malformed("the Initiator Data holds " + std::to_string(found.size()) +
+                            " V payloads; they are two, Vi and Vr");
+  }
+  return InitiatorData{found[0], found[1]};
+}
+
+// With key forking: Vr proves that the owner of the ticket made the TRANSFER_INIT around it.
+Result<void> verify_initiator_data(const Suite& suite, const TicketView& ticket, const Mpk& mpkr,
+                                   const Message& message) {
+  const InitiatorData data = TRY(read_initiator_data(ticket, message.name()));
+  const Place place =
+      message.place("Initiator Data", "RFC 6043 6.10", ticket.initiator_data.data());
+  if (data.vi.alg != suite.mac || data.vr.alg != suite.mac) {
+    return refuse(Category::malformed, ErrorNo::invalid_mac,
+                  "the MAC algorithms of Vi and Vr do not go with the PRF (RFC 6043 12.1)", place);
+  }
+  const AuthKey key = TRY(derive_initiator_data_key(suite, mpkr));
+  const Bytes covered =
+      ticket.initiator_data.first(ticket.initiator_data.size() - data.vr.mac.size());
+  return verify_mac(suite, key, {covered}, data.vr.mac, place);
+}
+
+}  // namespace
+
+Result<TicketResolve> TicketResolve::start(const Environment& env,
+                                           const KmsCredentials& credentials,
+                                           const TicketView& ticket) {
+  if (credentials.psk.size() < kMinimumKeyOctets || credentials.psk.size() > 255) {
+    return fail(Category::malformed,
+                "the pre-shared key has " + std::to_string(credentials.psk.bits()) +
+                    " bits; 128 to 2040 are possible (RFC 6043 12.1)");
+  }
+  TicketResolve resolve(credentials);
+  resolve.prf_ = ticket.policy.prf;
+  resolve.forking_ = ticket.policy.flags.has(TicketFlag::i_forking);
+  const Suite& suite = suite_of(resolve.prf_);
+  resolve.csb_id_ = TRY(fresh_csb_id(env));
+  resolve.randr_r_ = TRY(env.random.bytes(std::max(suite.key_octets, credentials.psk.size())));
+
+  // "The V flag MUST be set to '1'" (4.2.3.1).
+  MessageBuilder builder(DataType::resolve_init_psk, true, suite.prf, resolve.csb_id_);
+  builder.t(fresh_t(env))
+      .randr(RandRole::responder, resolve.randr_r_)
+      .idr(IdRole::responder, credentials.self)
+      .idr(IdRole::kms, credentials.kms)
+      .ticket(ticket.body, ticket.initiator_data);
+  if (!credentials.psk_id.empty()) {
+    builder.idr(IdRole::psk, Identity::byte_string(credentials.psk_id));
+  }
+  const MessageKeys keys = TRY(resolve_keys(suite, credentials.psk, resolve.csb_id_, false,
+                                            resolve.randr_r_, Protects::integrity));
+  resolve.message_ = TRY(finish_with_mac(std::move(builder), suite, keys.auth,
+                                         {credentials.self.bytes(), credentials.kms.bytes()}));
+  return resolve;
+}
+
+Result<ResolvedTicket> TicketResolve::finish(Bytes resolve_resp) const {
+  const Message message = TRY(Message::parse(resolve_resp));
+  TRY(require_type(message, DataType::resolve_resp));
+  TRY(require_same_header(message, prf_, csb_id_));
+  TRY(require_empty_map(message));
+  TRY(require(message.t, message, "T", "RFC 6043 4.2.3.5"));
+  const KemacView kemac = TRY(require(message.kemac, message, "KEMAC", "RFC 6043 4.2.3.5"));
+  const Suite& suite = *TRY(require_one_suite(message));
+
+  const MessageKeys keys = TRY(resolve_keys(suite, credentials_->psk, csb_id_, true, randr_r_,
+                                            Protects::integrity_and_keys));
+  TRY(verify_mac(suite, keys.auth, {message.without_mac(), message_}, message.v->mac,
+                 message.place("V", "RFC 6043 5.5", message.v->mac.data())));
+
+  const Place at_kemac = message.place("KEMAC", "RFC 6043 4.2.3.5", kemac.encr_data.data());
+  KemacKeys carried = TRY(open_kemac(suite, keys, csb_id_, *message.t, kemac, at_kemac));
+  if (carried.mpks.size() != (forking_ ? 2U : 1U)) {
+    return fail(Category::malformed,
+                forking_ ? "key forking needs MPKi and MPKr' in the KEMAC"
+                         : "without key forking the KEMAC carries exactly one MPK",
+                at_kemac);
+  }
+  TRY(check_key_lengths(suite, carried.session_keys, at_kemac));
+  ResolvedTicket resolved;
+  if (forking_) {
+    const IdentityView idr_r = TRY(require(message.idr_r, message, "IDRr", "RFC 6043 4.2.3.5"));
+    const Bytes randr_kms =
+        TRY(require(message.randr_kms, message, "RANDRkms", "RFC 6043 4.2.3.5"));
+    TRY(check_rand_length(
+        randr_kms.size(),
+        std::max(carried.mpks[1].size(), longest_tgk(carried.session_keys)),
+        message.place("RANDR", "RFC 6043 12.1", randr_kms.data())));
+    resolved.mpkr_forked = std::move(carried.mpks[1]);
+    resolved.idr_r.emplace(idr_r);
+    resolved.randr_kms = to_vector(randr_kms);
+  } else if (message.idr_r) {
+    resolved.idr_r.emplace(*message.idr_r);
+  }
+  resolved.mpki = std::move(carried.mpks[0]);
+  resolved.session_keys = std::move(carried.session_keys);
+  return resolved;
+}
+
+Result<ReceivedResolve> ReceivedResolve::parse(Bytes resolve_init) {
+  Message message = TRY(Message::parse(resolve_init));
+  TRY(require_type(message, DataType::resolve_init_psk));
+  TRY(require_empty_map(message));
+  TRY(require(message.t, message, "T", "RFC 6043 4.2.3.1"));
+  TRY(require(message.randr_r, message, "RANDRr", "RFC 6043 4.2.3.1"));
+  const TicketView ticket = TRY(require(message.ticket, message, "TICKET", "RFC 6043 4.2.3.1"));
+  TRY(require_one_suite(message));
+  TicketPolicy policy = TRY(ticket.policy.read(message.name()));
+  TRY(policy.flags.check());
+  const TicketDataView data = TRY(parse_ticket_data(ticket, message.name()));
+  return ReceivedResolve(std::move(message), std::move(policy), data);
+}
+
+Result<AuthenticatedResolve> ReceivedResolve::authenticate(const Psk& psk,
+                                                           const Identity& responder,
+                                                           const Identity& kms) const {
+  const Suite& suite = suite_of(message_.header.prf);
+  const MessageKeys keys = TRY(resolve_keys(suite, psk, message_.header.csb_id, false,
+                                            *message_.randr_r, Protects::integrity));
+  TRY(verify_mac(suite, keys.auth, {message_.without_mac(), responder.bytes(), kms.bytes()},
+                 message_.v->mac, message_.place("V", "RFC 6043 5.5", message_.v->mac.data())));
+  // After the MAC: who cannot authenticate learns nothing about the key's length.
+  TRY(check_rand_length(message_.randr_r->size(), psk.size(),
+                        message_.place("RANDR", "RFC 6043 12.1", message_.randr_r->data())));
+  return AuthenticatedResolve(message_, policy_, ticket_data_, psk.clone(), kms);
+}
+
+Result<OpenedResolve> AuthenticatedResolve::open(const Tpk& tpk) const {
+  const TicketView& ticket = *message_.ticket;
+  const Suite& suite = suite_of(message_.header.prf);
+  OpenedTicket opened = TRY(open_ticket(ticket, ticket_data_, tpk, message_.name()));
+  const Place place = message_.place("TICKET", "RFC 6043 12.1", ticket.ticket_data.data());
+  TRY(check_key_lengths(suite, opened.session_keys, place));
+  if (policy_.flags.has(TicketFlag::i_forking)) {
+    TRY(verify_initiator_data(suite, ticket, opened.mpkr, message_));
+  }
+  const TicketId id = TRY(ticket_id_of_mac(ticket_data_.mac));
+  return OpenedResolve(message_, policy_, std::move(opened), id, psk_.clone(), kms_);
+}
+
+Result<ByteVector> AuthenticatedResolve::refuse(const Environment& env, ErrorNo number) const {
+  const MessageKeys keys = TRY(resolve_keys(suite_of(message_.header.prf), psk_,
+                                            message_.header.csb_id, false, *message_.randr_r,
+                                            Protects::integrity));
+  return build_authenticated_error(env, message_, number, keys.auth);
+}
+
+Result<ByteVector> OpenedResolve::respond(const Environment& env,
+                                          const Identity& responder) const {
+  const Suite& suite = suite_of(message_.header.prf);
+  const std::uint32_t csb_id = message_.header.csb_id;
+  const bool forking = policy_.flags.has(TicketFlag::i_forking);
+  ByteVector randr_kms;
+  Mpk mpkr_forked;
+  std::vector<SessionKey> session_keys;
+  if (forking) {
+    randr_kms = TRY(env.random.bytes(std::max(
+        {suite.key_octets, ticket_.mpkr.size(), longest_tgk(ticket_.session_keys)})));
+    for (const SessionKey& key : ticket_.session_keys) {
+      session_keys.push_back(
+          TRY(fork_session_key(policy_.prf, key, responder.bytes(), randr_kms)));
+    }
+    mpkr_forked = TRY(fork_mpkr(policy_.prf, ticket_.mpkr, responder.bytes(), randr_kms));
+  }
+  const PlainKeyData plain =
+      forking
+          ? encode_kemac_keys({&ticket_.mpki, &mpkr_forked}, ticket_.mpk_spi, session_keys)
+          : encode_kemac_keys({&ticket_.mpki}, ticket_.mpk_spi, ticket_.session_keys);
+
+  const Timestamp t = fresh_t(env);
+  const MessageKeys keys = TRY(
+      resolve_keys(suite, psk_, csb_id, true, *message_.randr_r, Protects::integrity_and_keys));
+  const ByteVector encrypted = TRY(seal_kemac(suite, keys, csb_id, t, plain));
+  MessageBuilder builder(DataType::resolve_resp, false, suite.prf, csb_id);
+  builder.t(t).idr(IdRole::kms, kms_).kemac(suite.encr, encrypted);
+  if (forking) builder.idr(IdRole::responder, responder).randr(RandRole::kms, randr_kms);
+  return finish_with_mac(std::move(builder), suite, keys.auth, {message_.bytes});
+}
+
+}  // namespace keystub::mikey

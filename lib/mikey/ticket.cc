@@ -1,0 +1,191 @@
+#include "mikey/ticket.h"
+
+#include <openssl/evp.h>
+
+#include <algorithm>
+
+#include "mikey/protection.h"
+
+namespace keystub::mikey {
+namespace {
+
+// In a ticket there is no CSB: the IV is made with this (RFC 6043 A.1).
+constexpr std::uint32_t kTicketCsbId = 0xFFFFFFFF;
+constexpr std::size_t kSpiOctets = 4;
+
+std::unexpected<Error> invalid_ticket(std::string text, Place place) {
+  return std::unexpected(Error(Category::malformed, std::move(text), place)
+                             .set_mikey_error_no(static_cast<std::uint8_t>(ErrorNo::invalid_ticket)));
+}
+
+}  // namespace
+
+Result<TicketKeys> make_ticket_keys(RandomSource& random, const Suite& suite,
+                                    const std::vector<KeyWish>& wishes) {
+  TicketKeys keys;
+  keys.mpk_spi = TRY(random.bytes(kSpiOctets));
+  keys.mpk = Mpk(suite.key_octets);
+  TRY(random.fill(keys.mpk.reveal_mutable()));
+  for (const KeyWish& wish : wishes) {
+    SessionKey key{wish.type, CarriedKey(wish.key_octets), SaltKey(wish.salt_octets), wish.spi};
+    TRY(random.fill(key.key.reveal_mutable()));
+    if (has_salt(wish.type)) TRY(random.fill(key.salt.reveal_mutable()));
+    keys.session_keys.push_back(std::move(key));
+  }
+  return keys;
+}
+
+Result<SealedTicket> seal_ticket(const TicketPolicy& policy, const TicketKeys& keys,
+                                 const TicketProtection& protection, const Timestamp& issued_at,
+                                 Bytes rand) {
+  TRY(policy.flags.check());
+  if (!policy.keys.empty()) {
+    return fail(Category::internal, "a granted Ticket Policy must not carry a KEMAC (RFC 6043 6.10)");
+  }
+  if (policy.idr_r.empty()) {
+    return fail(Category::internal, "a Ticket Policy must name a responder (RFC 6043 6.10)");
+  }
+  if (rand.size() < std::max(protection.key.size(), keys.mpk.size()) || rand.size() > 255) {
+    return fail(Category::internal,
+                "the ticket's RAND must be as long as the longest of TPK and MPK (RFC 6043 12.1)");
+  }
+  const Suite& suite = suite_of(policy.prf);
+  const MessageKeys ticket_keys = TRY(derive_ticket_keys(suite, protection.key, rand));
+
+  ByteWriter body(512);
+  policy.encode(body);
+  const std::size_t length_at = body.size();
+  body.u16(0);
+  body.u8(static_cast<std::uint8_t>(PayloadType::t));  // THDR
+  body.u16(static_cast<std::uint16_t>(protection.thdr.size()));
+  body.bytes(as_bytes(protection.thdr));
+  body.u8(static_cast<std::uint8_t>(PayloadType::rand));
+  encode_t(body, issued_at);
+  body.u8(static_cast<std::uint8_t>(PayloadType::kemac));
+  body.u8(static_cast<std::uint8_t>(rand.size()));
+  body.bytes(rand);
+  body.u8(static_cast<std::uint8_t>(protection.id.empty() ? PayloadType::v : PayloadType::idr));
+  body.u8(static_cast<std::uint8_t>(suite.encr));
+  const PlainKeyData plain = encode_kemac_keys({&keys.mpk}, keys.mpk_spi, keys.session_keys);
+  body.u16(static_cast<std::uint16_t>(plain.bytes().size()));
+  TRY(aes_cm(suite, ticket_keys, kTicketCsbId, issued_at, plain.bytes(),
+             body.room(plain.bytes().size())));
+  body.u8(static_cast<std::uint8_t>(MacAlg::null));
+  if (!protection.id.empty()) {
+    body.u8(static_cast<std::uint8_t>(PayloadType::v));
+    encode_idr(body, IdRole::psk, Identity::byte_string(protection.id));
+  }
+  body.u8(static_cast<std::uint8_t>(PayloadType::last));
+  body.u8(static_cast<std::uint8_t>(suite.mac));
+  body.patch_u16(length_at,
+                 static_cast<std::uint16_t>(body.size() + suite.auth_octets - length_at - 2));
+  const Mac mac = TRY(compute_mac(suite, ticket_keys.auth, {body.view()}));
+  body.bytes(mac.bytes());
+
+  MpkPair pair = TRY(derive_mpk_pair(policy.prf, keys.mpk, rand));
+  return SealedTicket{std::move(body).take(), std::move(pair.mpki), std::move(pair.mpkr)};
+}
+
+Result<TicketDataView> parse_ticket_data(const TicketView& ticket, std::string_view message) {
+  ByteReader reader(message, ticket.ticket_data, ticket.ticket_data_offset);
+  reader.enter("Ticket Data", "RFC 6043 A.1");
+  if (ticket.policy.type != kMikeyBaseTicket && ticket.policy.type != k3gppBaseTicket) {
+    return invalid_ticket("ticket type " + std::to_string(ticket.policy.type.type) + " subtype " +
+                              std::to_string(ticket.policy.type.subtype) + " version " +
+                              std::to_string(ticket.policy.type.version) +
+                              " is not supported; 1/1/1 and 2/1/1 are",
+                          reader.here());
+  }
+  TicketDataView data;
+  const auto first = static_cast<PayloadType>(TRY(reader.u8("Next payload of THDR")));
+  const std::uint16_t thdr_length = TRY(reader.u16("THDR Data length"));
+  data.thdr = TRY(reader.bytes(thdr_length, "THDR Data"));
+
+  bool has_t = false;
+  bool has_rand = false;
+  bool has_kemac = false;
+  bool has_v = false;
+  const auto once = [&](bool& seen, const Payload& payload) -> Result<void> {
+    if (has_v) return reader.malformed_at(payload.offset, "V must be the last of the Ticket Data");
+    if (seen) {
+      return reader.malformed_at(payload.offset,
+                                 "a second " + std::string(name_of(payload.type)) +
+                                     " in the Ticket Data");
+    }
+    seen = true;
+    return {};
+  };
+  PayloadWalker walker(reader, first);
+  for (;;) {
+    const std::optional<Payload> payload = TRY(walker.next());
+    if (!payload) break;
+    if (const auto* t = std::get_if<Timestamp>(&payload->value)) {
+      TRY(once(has_t, *payload));
+      data.t = *t;
+    } else if (const auto* rand = std::get_if<RandView>(&payload->value)) {
+      TRY(once(has_rand, *payload));
+      data.rand = rand->value;
+    } else if (const auto* kemac = std::get_if<KemacView>(&payload->value)) {
+      TRY(once(has_kemac, *payload));
+      data.kemac = *kemac;
+    } else if (const auto* id = std::get_if<RoleIdentity>(&payload->value);
+               id != nullptr && id->role == IdRole::psk) {
+      bool seen = data.idr_psk.has_value();
+      TRY(once(seen, *payload));
+      data.idr_psk = id->identity;
+    } else if (const auto* v = std::get_if<VerificationView>(&payload->value)) {
+      TRY(once(has_v, *payload));
+      data.mac_alg = v->alg;
+      data.mac = v->mac;
+    }
+  }
+  if (!has_t || !has_rand || !has_kemac || !has_v) {
+    return invalid_ticket("the Ticket Data lacks one of T, RAND, KEMAC and V", reader.here());
+  }
+  return data;
+}
+
+Result<OpenedTicket> open_ticket(const TicketView& ticket, const TicketDataView& data,
+                                 const Tpk& tpk, std::string_view message) {
+  const Suite& suite = suite_of(ticket.policy.prf);
+  const Place place{message, "TICKET", "RFC 6043 A.1", ticket.ticket_data_offset};
+  if (ticket.policy.prf > PrfFunc::hmac_sha_256) {
+    return invalid_ticket("the ticket's PRF is unassigned", place);
+  }
+  if (data.mac_alg != suite.mac) {
+    return invalid_ticket("the ticket's MAC algorithm does not go with its PRF (RFC 6043 12.1)",
+                          place);
+  }
+  const MessageKeys keys = TRY(derive_ticket_keys(suite, tpk, data.rand));
+  const Bytes covered = ticket.body.first(ticket.body.size() - data.mac.size());
+  TRY(verify_mac(suite, keys.auth, {covered}, data.mac, place));
+  KemacKeys carried =
+      TRY(open_kemac(suite, keys, kTicketCsbId, data.t, data.kemac, place));
+  if (carried.mpks.size() != 1) {
+    return invalid_ticket("a base ticket carries exactly one MPK", place);
+  }
+  const Mpk& mpk = carried.mpks.front();
+  if (data.rand.size() < std::max(tpk.size(), mpk.size())) {
+    return invalid_ticket(
+        "the ticket's RAND is shorter than the longest of TPK and MPK (RFC 6043 12.1)", place);
+  }
+  MpkPair pair = TRY(derive_mpk_pair(ticket.policy.prf, mpk, data.rand));
+  return OpenedTicket{data.t, std::move(pair.mpki), std::move(pair.mpkr),
+                      std::move(carried.mpk_spi), std::move(carried.session_keys)};
+}
+
+Result<TicketId> ticket_id(const TicketView& ticket) {
+  return ticket_id_of_mac(TRY(parse_ticket_data(ticket, "ticket")).mac);
+}
+
+Result<TicketId> ticket_id_of_mac(Bytes mac) {
+  std::array<std::uint8_t, 32> digest{};
+  if (EVP_Digest(mac.data(), mac.size(), digest.data(), nullptr, EVP_sha256(), nullptr) != 1) {
+    return fail(Category::internal, "OpenSSL cannot compute SHA-256; check its configuration");
+  }
+  TicketId id;
+  std::ranges::copy_n(digest.begin(), id.size(), id.begin());
+  return id;
+}
+
+}  // namespace keystub::mikey

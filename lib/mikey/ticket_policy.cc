@@ -1,0 +1,253 @@
+#include "mikey/ticket_policy.h"
+
+#include <algorithm>
+#include <array>
+
+#include "mikey/message.h"
+
+namespace keystub::mikey {
+namespace {
+
+constexpr std::string_view kLetters = "DEFGHIJKLMNO";
+
+constexpr TicketFlag flag_at(std::size_t index) noexcept {
+  return static_cast<TicketFlag>(0x800U >> index);
+}
+
+}  // namespace
+
+std::string TicketFlags::letters() const {
+  std::string out;
+  for (std::size_t i = 0; i < kLetters.size(); ++i) {
+    if (has(flag_at(i))) out += kLetters[i];
+  }
+  return out;
+}
+
+Result<TicketFlags> TicketFlags::from_letters(std::string_view letters) {
+  TicketFlags flags;
+  for (const char letter : letters) {
+    const std::size_t index = kLetters.find(letter);
+    if (index == std::string_view::npos) {
+      return fail(Category::malformed,
+                  std::string("'") + letter + "' is not a ticket flag; flags are D to O");
+    }
+    flags = flags.with(flag_at(index));
+  }
+  return flags;
+}
+
+Result<void> TicketFlags::check() const {
+  using enum TicketFlag;
+  struct Dependency {
+    bool broken;
+    std::string_view rule;
+  };
+  const auto unless = [this](bool premise, TicketFlag conclusion) {
+    return premise && !has(conclusion);
+  };
+  // RFC 6043 6.10: "the flags are not independent".
+  const std::array<Dependency, 7> dependencies{{
+      {unless(!has(d_kms_generated), l_initiator_keys), "NOT D implies L"},
+      {unless(has(g_randr_r), f_response), "G implies F"},
+      {unless(!has(g_randr_r), h_randr_i), "NOT G implies H"},
+      {unless(!has(h_randr_i), g_randr_r), "NOT H implies G"},
+      {unless(has(i_forking), e_resolve_mandatory), "I implies E"},
+      {unless(has(k_changed), d_kms_generated), "K implies D"},
+      {unless(has(m_responder_keys), f_response), "M implies F"},
+  }};
+  for (const Dependency& dependency : dependencies) {
+    if (dependency.broken) {
+      return std::unexpected(
+          Error(Category::malformed,
+                "ticket flags " + letters() + " contradict each other: " +
+                    std::string(dependency.rule) + " (RFC 6043 6.10)")
+              .set_mikey_error_no(static_cast<std::uint8_t>(ErrorNo::invalid_tppar)));
+    }
+  }
+  return {};
+}
+
+bool TicketPolicy::names_responder(std::string_view uri) const noexcept {
+  return std::ranges::any_of(idr_r, [uri](const Identity& identity) {
+    return identity.type != IdType::byte_string && names(identity.data, uri);
+  });
+}
+
+Result<void> TicketPolicy::check_valid_at(WallTime now) const {
+  if (trs && trs->is_time() && now < trs->to_wall_time()) {
+    return fail(Category::expired, "the ticket is not valid yet: its validity starts later (TRs)");
+  }
+  if (tre && tre->is_time() && now > tre->to_wall_time()) {
+    return fail(Category::expired, "the ticket has expired (TRe); request a new one");
+  }
+  return {};
+}
+
+void TicketPolicy::encode(ByteWriter& writer) const {
+  writer.u16(type.type);
+  writer.u8(type.subtype);
+  writer.u8(type.version);
+  // PRF func (7 bits), the twelve flags, Res (5 bits).
+  writer.u8(static_cast<std::uint8_t>(static_cast<unsigned>(prf) << 1 | flags.bits() >> 11));
+  writer.u8(static_cast<std::uint8_t>(flags.bits() >> 3));
+  writer.u8(static_cast<std::uint8_t>(flags.bits() << 5));
+  const std::size_t length_at = writer.size();
+  writer.u16(0);
+
+  std::size_t next_at = writer.size();
+  writer.u8(static_cast<std::uint8_t>(PayloadType::last));  // First Payload
+  const auto begin = [&](PayloadType payload) {
+    writer.patch_u8(next_at, static_cast<std::uint8_t>(payload));
+    next_at = writer.size();
+    writer.u8(static_cast<std::uint8_t>(PayloadType::last));
+  };
+  const auto add_identity = [&](IdRole role, const Identity& identity) {
+    begin(PayloadType::idr);
+    encode_idr(writer, role, identity);
+  };
+  const auto add_time = [&](TsRole role, const std::optional<Timestamp>& time) {
+    if (!time) return;
+    begin(PayloadType::tr);
+    encode_tr(writer, role, *time);
+  };
+  if (idr_kms) add_identity(IdRole::kms, *idr_kms);
+  if (idr_i) add_identity(IdRole::initiator, *idr_i);
+  add_time(TsRole::start, trs);
+  add_time(TsRole::end, tre);
+  add_time(TsRole::rekeying, trr);
+  if (!keys.empty()) {
+    begin(PayloadType::kemac);
+    writer.u8(static_cast<std::uint8_t>(EncrAlg::null));
+    const std::size_t data_length_at = writer.size();
+    writer.u16(0);
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      const ByteVector key(keys[i].key_octets, 0);
+      const ByteVector salt(keys[i].salt_octets, 0);
+      encode_key_data(writer, i + 1 == keys.size(), keys[i].type, key, salt, keys[i].spi);
+    }
+    writer.patch_u16(data_length_at,
+                     static_cast<std::uint16_t>(writer.size() - data_length_at - 2));
+    writer.u8(static_cast<std::uint8_t>(MacAlg::null));
+  }
+  for (const Identity& identity : idr_app) add_identity(IdRole::application, identity);
+  for (const Identity& identity : idr_r) add_identity(IdRole::responder, identity);
+
+  writer.patch_u16(length_at, static_cast<std::uint16_t>(writer.size() - length_at - 2));
+}
+
+Result<TicketPolicyView> decode_tp(ByteReader& reader) {
+  TicketPolicyView view;
+  view.type.type = TRY(reader.u16("Ticket Type"));
+  view.type.subtype = TRY(reader.u8("Subtype"));
+  view.type.version = TRY(reader.u8("Version"));
+  const std::uint8_t prf_and_d = TRY(reader.u8("PRF func and D"));
+  const std::uint16_t flags_and_res = TRY(reader.u16("flags and Res"));
+  view.prf = static_cast<PrfFunc>(prf_and_d >> 1);
+  view.flags = TicketFlags(
+      static_cast<std::uint16_t>((prf_and_d & 1U) << 11 | static_cast<unsigned>(flags_and_res >> 5)));
+  view.reserved = flags_and_res & 0x1F;
+  const std::uint16_t length = TRY(reader.u16("TP Data length"));
+  view.tp_data_offset = reader.offset();
+  view.tp_data = TRY(reader.bytes(length, "TP Data"));
+  return view;
+}
+
+Result<TicketView> decode_ticket(ByteReader& reader) {
+  TicketView view;
+  const Bytes from_type = reader.rest();
+  view.policy = TRY(decode_tp(reader));
+  const std::uint16_t data_length = TRY(reader.u16("Ticket Data length"));
+  view.ticket_data_offset = reader.offset();
+  view.ticket_data = TRY(reader.bytes(data_length, "Ticket Data"));
+  view.body = from_type.first(from_type.size() - reader.remaining());
+  const std::uint16_t initiator_length = TRY(reader.u16("Initiator Data length"));
+  view.initiator_data_offset = reader.offset();
+  view.initiator_data = TRY(reader.bytes(initiator_length, "Initiator Data"));
+  return view;
+}
+
+namespace {
+
+// The zeroed KEMAC of a wished policy: what keys are asked for (RFC 6043 6.10).
+Result<std::vector<KeyWish>> read_wishes(const KemacView& kemac, ByteReader reader) {
+  if (kemac.encr_alg != EncrAlg::null || kemac.mac_alg != MacAlg::null) {
+    return reader.malformed("the KEMAC of a Ticket Policy uses NULL encryption and a NULL MAC");
+  }
+  std::vector<KeyWish> wishes;
+  PayloadType next = reader.at_end() ? PayloadType::last : PayloadType::key_data;
+  while (next == PayloadType::key_data) {
+    const KeyDataView data = TRY(decode_key_data(reader, next));
+    if (data.validity != KeyValidity::spi || data.spi.empty()) {
+      return reader.malformed("a wished key without an SPI: every key needs one (RFC 6043 6.2.1)");
+    }
+    if (data.type == KeyType::mpk) {
+      return reader.malformed("MPKs cannot be wished for: the KMS always makes them");
+    }
+    wishes.push_back({data.type, static_cast<std::uint16_t>(data.key.size()),
+                      static_cast<std::uint16_t>(data.salt.size()), to_vector(data.spi)});
+  }
+  TRY(reader.finish());
+  return wishes;
+}
+
+template <class T>
+Result<void> set_once(std::optional<T>& field, T value, const ByteReader& reader,
+                      std::size_t offset, std::string_view what) {
+  if (field) return reader.malformed_at(offset, "a second " + std::string(what) + " in TP Data");
+  field = std::move(value);
+  return {};
+}
+
+}  // namespace
+
+Result<TicketPolicy> TicketPolicyView::read(std::string_view message) const {
+  TicketPolicy policy;
+  policy.type = type;
+  policy.prf = prf;
+  policy.flags = flags;
+  ByteReader reader(message, tp_data, tp_data_offset);
+  reader.enter("TP Data", "RFC 6043 6.10");
+  const auto first = static_cast<PayloadType>(TRY(reader.u8("First Payload")));
+  PayloadWalker walker(reader, first);
+  bool has_kemac = false;
+  for (;;) {
+    const std::optional<Payload> payload = TRY(walker.next());
+    if (!payload) break;
+    const std::size_t at = payload->offset;
+    if (const auto* id = std::get_if<RoleIdentity>(&payload->value)) {
+      Identity identity(id->identity);
+      switch (id->role) {
+        case IdRole::kms: TRY(set_once(policy.idr_kms, identity, reader, at, "IDRkms")); break;
+        case IdRole::initiator: TRY(set_once(policy.idr_i, identity, reader, at, "IDRi")); break;
+        case IdRole::application: policy.idr_app.push_back(std::move(identity)); break;
+        case IdRole::responder: policy.idr_r.push_back(std::move(identity)); break;
+        case IdRole::psk: break;
+      }
+    } else if (const auto* time = std::get_if<RoleTimestamp>(&payload->value)) {
+      switch (time->role) {
+        case TsRole::start: TRY(set_once(policy.trs, time->timestamp, reader, at, "TRs")); break;
+        case TsRole::end: TRY(set_once(policy.tre, time->timestamp, reader, at, "TRe")); break;
+        case TsRole::rekeying:
+          TRY(set_once(policy.trr, time->timestamp, reader, at, "TRr"));
+          if (time->timestamp.type != TsType::ntp_utc_32) {
+            return reader.malformed_at(at, "TRr must be of type NTP-UTC-32");
+          }
+          break;
+        case TsRole::issue: break;
+      }
+    } else if (const auto* kemac = std::get_if<KemacView>(&payload->value)) {
+      if (has_kemac) return reader.malformed_at(at, "a second KEMAC in TP Data");
+      has_kemac = true;
+      ByteReader keys(message, kemac->encr_data, at + 4);
+      keys.enter("KEMAC", "RFC 6043 6.10");
+      policy.keys = TRY(read_wishes(*kemac, keys));
+    }
+  }
+  if (policy.idr_r.empty()) {
+    return reader.malformed("TP Data names no responder: at least one IDRr is needed");
+  }
+  return policy;
+}
+
+}  // namespace keystub::mikey

@@ -1,0 +1,55 @@
+#include "mikey/timestamp.h"
+
+namespace keystub::mikey {
+namespace {
+
+constexpr bool has_32_bits(TsType type) noexcept {
+  return type == TsType::counter || type == TsType::ntp_utc_32;
+}
+
+}  // namespace
+
+std::uint64_t Timestamp::as_64_bits() const noexcept {
+  return type == TsType::ntp_utc_32 ? value << 32 : value;
+}
+
+WallTime Timestamp::to_wall_time() const noexcept { return from_ntp(as_64_bits()); }
+
+Timestamp Timestamp::from(WallTime time, TsType type) noexcept {
+  const std::uint64_t ntp = to_ntp(time);
+  return {type, type == TsType::ntp_utc_32 ? ntp >> 32 : ntp};
+}
+
+Result<Timestamp> decode_t(ByteReader& reader) {
+  Timestamp timestamp;
+  timestamp.type = static_cast<TsType>(TRY(reader.u8("TS type")));
+  switch (timestamp.type) {
+    case TsType::ntp_utc:
+    case TsType::ntp: timestamp.value = TRY(reader.u64("TS value")); return timestamp;
+    case TsType::counter:
+    case TsType::ntp_utc_32: timestamp.value = TRY(reader.u32("TS value")); return timestamp;
+  }
+  return reader.malformed("TS type " + std::to_string(static_cast<int>(timestamp.type)) +
+                          " is unassigned, so the length of the timestamp is unknown");
+}
+
+Result<RoleTimestamp> decode_tr(ByteReader& reader) {
+  const auto role = static_cast<TsRole>(TRY(reader.u8("TS role")));
+  return RoleTimestamp{role, TRY(decode_t(reader))};
+}
+
+void encode_t(ByteWriter& writer, const Timestamp& timestamp) {
+  writer.u8(static_cast<std::uint8_t>(timestamp.type));
+  if (has_32_bits(timestamp.type)) {
+    writer.u32(static_cast<std::uint32_t>(timestamp.value));
+  } else {
+    writer.u64(timestamp.value);
+  }
+}
+
+void encode_tr(ByteWriter& writer, TsRole role, const Timestamp& timestamp) {
+  writer.u8(static_cast<std::uint8_t>(role));
+  encode_t(writer, timestamp);
+}
+
+}  // namespace keystub::mikey
