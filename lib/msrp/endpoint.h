@@ -15,7 +15,6 @@
 #include <cstdint>
 #include <deque>
 #include <list>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -47,9 +46,9 @@ struct EndpointSettings {
 
   // Receiving. A message beyond these is answered 413.
   std::uint64_t max_message_octets = 1 << 20;
-  std::size_t max_unfinished_messages = 16;          // whose first chunks have arrived
-  std::uint64_t max_unfinished_octets = 4 << 20;     // all of them together (whole only)
-  std::chrono::seconds unfinished_timeout{120};      // without a further chunk: dropped
+  std::size_t max_unfinished_messages = 16;       // whose first chunks have arrived
+  std::uint64_t max_unfinished_octets = 4 << 20;  // all of them together (whole only)
+  std::chrono::seconds unfinished_timeout{120};   // without a further chunk: dropped
   // Media types taken, else 415: "text/plain", "image/*", "*". Parameters are not compared.
   std::vector<std::string> accept_types = {"*"};
   // Success reports go out by themselves when a message is complete; off for a gateway that
@@ -57,11 +56,11 @@ struct EndpointSettings {
   bool automatic_success_reports = true;
 
   // Sending.
-  std::chrono::seconds response_timeout{30};         // RFC 4975 7.1.1
-  std::size_t max_chunk_octets = 16 * 1024;          // chunks above 2048 octets are interruptible
-  std::size_t max_open_transactions = 256;           // sent and unanswered: then SENDs wait
-  std::size_t max_queued_octets = 4 << 20;           // bodies waiting to be written: then busy
-  std::size_t max_queued_messages = 1024;            // messages waiting to be written: then busy
+  std::chrono::seconds response_timeout{30};  // RFC 4975 7.1.1
+  std::size_t max_chunk_octets = 16 * 1024;   // chunks above 2048 octets are interruptible
+  std::size_t max_open_transactions = 256;    // sent and unanswered: then SENDs wait
+  std::size_t max_queued_octets = 4 << 20;    // bodies waiting to be written: then busy
+  std::size_t max_queued_messages = 1024;     // messages waiting to be written: then busy
 
   // Answers and reports waiting to be written: above it wants_pause().
   std::size_t pause_above_octets = 64 * 1024;
@@ -92,7 +91,7 @@ struct ReceivedChunk {
 };
 
 struct OutgoingMessage {
-  std::string message_id;               // empty: a new one is made
+  std::string message_id;  // empty: a new one is made
   // Empty: a SEND without a body, as the active side sends first to bind the connection.
   std::string content_type;
   std::vector<Header> other_headers;
@@ -133,9 +132,9 @@ class Endpoint {
     std::string comment;
   };
 
-  // Called from within receive() and on_time() only. Inside a callback every method of the
-  // endpoint may be called except receive(), write() and on_time(); it must not be destroyed, but
-  // may be close()d. After close() nothing is called any more.
+  // Called from within receive(), write() and on_time() only. Inside a callback every method of
+  // the endpoint may be called except these three; it must not be destroyed, but may be close()d.
+  // After close() nothing is called any more.
   class Listener {
    public:
     virtual ~Listener() = default;
@@ -144,10 +143,10 @@ class Endpoint {
     // last chunk. SENDs without a body are answered and not delivered.
     virtual Verdict on_message(ReceivedMessage message) = 0;
 
-    // Delivery::chunks: one begin, any number of data, one end per chunk, chunks of different
-    // messages never interleaved. The first verdict other than 200 is the answer; then nothing
-    // more of this message comes except one on_chunk_end(Flag::aborted). Chunks of one message
-    // come in the order of the wire; `offset` may leave gaps or go back.
+    // Delivery::chunks: one begin, any number of data, one end per chunk; chunks are never
+    // interleaved and come in the order of the wire, `offset` may leave gaps or go back. A verdict
+    // other than 200 is the answer, ends the chunk without on_chunk_end, and keeps further chunks
+    // of this message away. Flag::aborted: the peer, or a limit here, gave the message up.
     virtual Verdict on_chunk_begin(const ReceivedChunk&) { return {}; }
     virtual Verdict on_chunk_data(Bytes) { return {}; }
     virtual Verdict on_chunk_end(Flag) { return {}; }
@@ -157,8 +156,13 @@ class Endpoint {
     // sent. After "written" a failure may still follow for partial.
     virtual void on_send_result(const SendResult& result) = 0;
 
-    // A REPORT about a message that was sent with success_report. Failure reports arrive as
-    // on_send_result as well, if that has not been called.
+    // For the log: a request was refused with `status`; `why` names the fault and is not told to
+    // the peer.
+    virtual void on_refusal(std::uint16_t, std::string_view) {}
+
+    // A REPORT about a message that was sent, success or failure. A failure arrives as
+    // on_send_result as well, if that has not been called; the session counts as failed then
+    // (RFC 4975 7.3.2).
     virtual void on_report(const DeliveryReport&) {}
   };
 
@@ -176,7 +180,8 @@ class Endpoint {
   void set_remote(Path remote) { remote_ = std::move(remote); }
 
   // Takes what the connection delivered, of any size and cut anywhere. A fault means: close the
-  // connection (what has_output() may still be written first). Fails as well once closed.
+  // connection (what has_output() may still be written first). Fails with conflict when it was
+  // closed before.
   Result<void> receive(Bytes data);
 
   // Queues a message whose body is all there. Returns its Message-ID. Fails with busy when the
@@ -192,8 +197,8 @@ class Endpoint {
   Result<void> append(std::string_view message_id, Bytes piece);
   Result<void> finish(std::string_view message_id);
 
-  // Gives a message up: the peer is told with "#" if some of it has been written. Unknown or
-  // finished messages are ignored. on_send_result is not called.
+  // Gives a message up: the peer is told with "#" if some of it has been written. Messages that
+  // are unknown or completely written are left alone. on_send_result is not called.
   void cancel(std::string_view message_id);
 
   // Tells the sender of a received message what became of it, after the fact. Obeys what the
@@ -213,9 +218,14 @@ class Endpoint {
   // Fails SENDs that were not answered in time and drops messages that never became complete.
   void on_time();
 
+  // Whether an end of the connection now would cut a frame in two.
+  bool inside_frame() const noexcept { return !framer_.between_frames(); }
+
   bool wants_pause() const noexcept { return control_.size() > settings_.pause_above_octets; }
-  // Whether append() or send() of `octets` would be taken.
-  bool has_room(std::size_t octets = 1) const noexcept;
+  // Whether append() of `octets` would be taken.
+  bool has_room(std::size_t octets = 1) const noexcept {
+    return octets <= settings_.max_queued_octets - queued_octets_;
+  }
 
   // Forgets everything; no further callback, nothing more to write.
   void close();
@@ -225,35 +235,41 @@ class Endpoint {
 
  private:
   struct Outgoing;
-  struct Transaction;
   struct Assembly;
   struct Incoming;
+  struct Transaction {
+    std::string message_id;
+    FailureReport failure_report = FailureReport::yes;
+    std::optional<SteadyTime> deadline;         // set when its last octet is written
+    std::list<std::string>::iterator position;  // in transaction_order_
+  };
 
-  // Receiving: one request at a time.
+  // Receiving: one frame at a time.
   Result<void> on_head(const RawHead& raw);
   void on_body(Bytes piece);
-  Result<void> on_end(Flag flag);
-  void judge_request(const RawHead& raw);
-  void judge_send();
-  void begin_content();
-  void refuse(std::uint16_t status, std::string comment);
-  void answer(const Verdict& verdict);
-  void finish_send(Flag flag);
+  void on_end(Flag flag);
+  void judge_send(const RawHead& raw);
+  void refuse(std::uint16_t status, std::string why, std::string comment = {});
+  void answer(std::uint16_t status, std::string_view comment);
+  void finish_chunk(Flag flag);
+  void complete_message(Assembly& assembly);
   void drop_assembly(const std::string& message_id);
-  void queue_report(const Origin& origin, const ByteRange& range, const Status& status);
+  void queue_report(const Origin& origin, std::uint64_t octets, const Status& status);
+  bool accepts(std::string_view content_type) const;
 
   // Sending.
-  Result<Outgoing*> enqueue(OutgoingMessage message, std::optional<std::uint64_t> total);
+  Result<Outgoing*> enqueue(OutgoingMessage message);
   void on_response(const Head& head);
   void on_report_request(const Head& head);
-  void fail_message(const std::string& message_id, std::uint16_t status, std::string comment);
-  void settle(Outgoing& message);
+  void fail_message(const std::string& message_id, std::uint16_t status, std::string_view comment);
+  void settle(const std::string& message_id);
+  void forget(const std::string& message_id);
+  void release_queue(Outgoing& message);
+  void drop_transaction(const std::string& transaction_id);
   bool ready(const Outgoing& message) const noexcept;
-  Outgoing* pick_next() noexcept;
+  Outgoing* pick_next(const Outgoing* except = nullptr) const noexcept;
   Result<void> start_chunk(Outgoing& message, ByteVector& out);
-  void write_chunk_body(ByteVector& out, std::size_t wanted);
-  void end_chunk(ByteVector& out, Flag flag);
-  bool others_are_ready(const Outgoing& message) const noexcept;
+  void end_chunk(ByteVector& out, bool interrupted);
 
   const Uri local_;
   Path remote_;
@@ -265,19 +281,20 @@ class Endpoint {
   EndpointCounters counters_;
 
   Framer framer_;
-  std::unique_ptr<Incoming> incoming_;                // the request that is being received
-  std::map<std::string, Assembly> assemblies_;        // by Message-ID
+  std::unique_ptr<Incoming> incoming_;  // the request that is being received
+  std::unordered_map<std::string, std::unique_ptr<Assembly>> assemblies_;  // by Message-ID
   std::uint64_t assembly_octets_ = 0;
-  std::deque<std::string> refused_ids_;               // messages whose further chunks get 413
+  std::deque<std::string> refused_ids_;  // messages whose further chunks are refused unread
 
-  ByteVector control_;                                // responses and REPORTs, ready to be written
-  std::list<Outgoing> outgoing_;                      // in turn
-  Outgoing* writing_ = nullptr;                       // whose chunk is open on the wire
+  ByteVector control_;  // responses and REPORTs, ready to be written
+  std::unordered_map<std::string, std::unique_ptr<Outgoing>> outgoing_;  // by Message-ID
+  std::list<Outgoing*> turn_;    // those with something left to write, next one first
+  Outgoing* writing_ = nullptr;  // whose chunk is open on the wire
   std::size_t queued_octets_ = 0;
   std::unordered_map<std::string, Transaction> transactions_;  // by transaction id
-  std::deque<std::string> transaction_order_;
-  std::size_t counted_transactions_ = 0;              // those that take part in the window
-  std::deque<std::string> awaiting_reports_;          // Message-IDs sent with Success-Report: yes
+  std::list<std::string> transaction_order_;                   // their ids by deadline
+  std::size_t window_used_ = 0;       // transactions that a 200 is awaited for
+  std::deque<std::string> sent_ids_;  // messages that a REPORT may still come for
 };
 
 }  // namespace keystub::msrp

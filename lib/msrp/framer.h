@@ -24,9 +24,9 @@
 namespace keystub::msrp {
 
 struct FramerLimits {
-  std::size_t max_head_octets = 16 * 1024;               // start line and headers
-  std::uint64_t max_body_octets = 1ULL << 30;            // of one SEND chunk
-  std::size_t max_other_body_octets = 10240;             // of any other request (RFC 4975 7.1)
+  std::size_t max_head_octets = 16 * 1024;     // start line and headers
+  std::uint64_t max_body_octets = 1ULL << 30;  // of one SEND chunk
+  std::size_t max_other_body_octets = 10240;   // of any other request (RFC 4975 7.1)
 };
 
 struct HeadEvent {
@@ -55,12 +55,13 @@ class Framer {
   bool between_frames() const noexcept { return state_ == State::head && head_.empty(); }
 
  private:
-  enum class State : std::uint8_t { head, bodiless_end, body, body_end, flush_end, failed };
+  enum class State : std::uint8_t { head, body, end, failed };
 
   Result<std::optional<Event>> read_head(Bytes& input);
   Result<std::optional<Event>> read_body(Bytes& input);
-  Result<void> check_start_line(std::string_view line);
-  Result<Event> finish_head(std::size_t lines_end, bool has_body);
+  Event head_event(std::size_t lines_end, bool has_body) const;
+  // Where the end-line, or what may become it, starts in `input`; its size where there is none.
+  std::size_t find_end(Bytes input) const;
   std::unexpected<Error> fault(Category category, std::string text, std::string_view part,
                                std::size_t offset);
   Result<void> count_body(std::size_t octets);
@@ -71,15 +72,13 @@ class Framer {
   // The header section so far, with its start line.
   std::string head_;
   std::size_t line_start_ = 0;  // where the unfinished line starts in head_
-  std::size_t scanned_ = 0;     // no LF before this position of the unfinished line
   std::size_t start_line_size_ = 0;
   bool is_send_ = false;
   bool is_response_ = false;
-  RawHead raw_;
 
-  std::string delimiter_;       // CRLF "-------" transaction-id of the frame
-  std::size_t matched_ = 0;     // octets of delimiter_, flag and CRLF that were seen last
-  std::size_t not_body_ = 0;    // of these, how many belong to the header section
+  std::string delimiter_;     // CRLF "-------" transaction-id of the frame
+  std::size_t matched_ = 0;   // how much of delimiter_, flag and CRLF was seen last
+  std::size_t not_body_ = 0;  // of these, how many belong to the header section
   Flag flag_ = Flag::complete;
   std::uint64_t body_octets_ = 0;
   std::optional<Error> fault_;

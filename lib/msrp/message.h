@@ -73,8 +73,8 @@ struct Head {
   Path from_path;
   std::optional<std::string> message_id;
   std::optional<ByteRange> byte_range;
-  bool success_report = false;                         // absent means no
-  FailureReport failure_report = FailureReport::yes;   // absent means yes
+  bool success_report = false;                        // absent means no
+  FailureReport failure_report = FailureReport::yes;  // absent means yes
   std::optional<Status> status;
   std::vector<Header> other_headers;        // those unknown here, in their order
   std::optional<std::string> content_type;  // there is a body (perhaps empty) if and only if set
@@ -85,11 +85,11 @@ struct Head {
 // The start line and the header lines of a frame as they came. The views belong to the framer.
 struct RawHead {
   std::string_view transaction_id;
-  std::string_view method;        // empty in a response
-  std::uint16_t status_code = 0;  // of a response
-  std::string_view comment;       // of a response
-  std::string_view header_lines;  // each with its CRLF
-  std::size_t headers_offset = 0; // octets from the start of the frame to header_lines
+  std::string_view method;         // empty in a response
+  std::uint16_t status_code = 0;   // of a response
+  std::string_view comment;        // of a response
+  std::string_view header_lines;   // each with its CRLF
+  std::size_t headers_offset = 0;  // octets from the start of the frame to header_lines
   bool has_body = false;
 };
 
@@ -120,12 +120,5 @@ Result<std::string> write_request(Head head, Bytes body, Flag flag, RandomSource
 // (RFC 4975 7.2). `request` needs a transaction id and a From-Path.
 void write_response(const Head& request, std::uint16_t code, std::string_view comment,
                     const Uri& local, ByteVector& out);
-
-// True for text that may stand as transaction id or Message-ID (4 to 32 characters).
-bool is_ident(std::string_view text) noexcept;
-// True for text without control characters, as comments and header values must be.
-bool is_header_text(std::string_view text) noexcept;
-// ASCII comparison without regard to case.
-bool equal_ignoring_case(std::string_view a, std::string_view b) noexcept;
 
 }  // namespace keystub::msrp

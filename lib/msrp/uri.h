@@ -19,7 +19,7 @@ struct Uri {
   std::optional<std::uint16_t> port;  // always there when the host is a numeric address
   std::string session_id;             // empty: the device, not a session on it
   std::string transport = "tcp";
-  std::string parameters;             // what follows the transport, each with its ";" in front
+  std::string parameters;  // what follows the transport, each with its ";" in front
 
   // Fails (malformed) on anything outside the grammar, on a password in the userinfo, and on a
   // numeric address without a port. `text` may be hostile and of any length.
