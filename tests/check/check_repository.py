@@ -82,7 +82,7 @@ FOREIGN_HEADERS = [
     (r"(grpc|grpcpp|grpc\+\+)/", ALL - GRPC_FREE - {"proto"}, "this room is free of gRPC"),
     (r"google/protobuf/", ALL - GRPC_FREE - {"proto"}, "this room is free of protobuf"),
     (r"absl/", set(), "Debian builds Abseil with a string_view of its own"),
-    (r"sys/(socket|epoll|un|eventfd)\.h|netinet/|arpa/|netdb\.h|poll\.h",
+    (r"sys/(socket|epoll|un|eventfd)\.h|netinet/|netdb\.h|poll\.h",
      {"service", "rpc", "kms-server", "mrfp-agent", "ue-agent", "mrfc-agent"},
      "sockets belong to the daemons, lib/service and lib/rpc"),
 ]
@@ -353,6 +353,29 @@ def check_documents(repository):
                     yield Finding(path, number, "dead-link", f"{target} does not exist")
 
 
+def check_rooms_table(repository):
+    """The table of docs/architecture.md says what ROOMS says; base goes without saying."""
+    path = "docs/architecture.md"
+    if path not in repository.files:
+        return
+    documented = {}
+    for number, line in enumerate(repository.text(path).splitlines(), 1):
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        match = re.match(r"`([\w/-]+)`", cells[0])
+        if not match or len(cells) != 4:
+            continue
+        room = match[1] if match[1] in ROOMS else room_of(match[1] + "/")
+        documented[room] = number
+        known = set(re.findall(r"[\w-]+", cells[2])) - {"base"}
+        if room not in ROOMS:
+            yield Finding(path, number, "rooms-table", f"'{room}' is not in ROOMS")
+        elif known != ROOMS[room] - {"base"}:
+            yield Finding(path, number, "rooms-table",
+                          f"{room} knows {sorted(ROOMS[room] - {'base'})}, not {sorted(known)}")
+    for room in sorted(ROOMS.keys() - documented.keys()):
+        yield Finding(path, 1, "rooms-table", f"has no row for {room}")
+
+
 def check_shell(repository):
     tool = shutil.which("shellcheck")
     if tool is None:
@@ -375,7 +398,7 @@ def check_all(root, link_graph=None):
     repository = Repository(root)
     findings = []
     for check in (check_includes, check_code, check_protos, check_stands_alone, check_documents,
-                  check_shell):
+                  check_rooms_table, check_shell):
         findings += check(repository)
     if link_graph is not None:
         findings += check_link_graph(repository, link_graph)
@@ -450,6 +473,8 @@ BAD_FILES = [
     ("docs/bad.md", "see /wo" + "rk/main\n", "stands-alone"),
     ("docs/bad.md", "see ../sha" + "red/design\n", "stands-alone"),
     ("docs/bad.md", "[gone](nowhere.md)\n", "dead-link"),
+    ("docs/architecture.md", "| `lib/sdp` | `keystub-sdp` | mikey | |\n", "rooms-table"),
+    ("docs/architecture.md", "| `lib/sdp` | `keystub-sdp` | base | |\n", "rooms-table"),
     ("deploy/bad.sh", "#!/bin/bash\nrm -rf $1\n", "shellcheck"),
 ]
 BAD_GRAPHS = [
