@@ -61,6 +61,12 @@ class Error {
     return std::move(*this);
   }
 
+  // Says where, unless that is known already.
+  Error&& at(const Place& place) && noexcept {
+    if (!place_) place_ = place;
+    return std::move(*this);
+  }
+
   // Puts what was being done in front: "resolve ticket: " + text.
   Error&& with_context(std::string_view context) &&;
 
@@ -91,6 +97,13 @@ inline std::unexpected<Error> fail(Category category, std::string text, Place pl
 template <class AnyResult>
 constexpr decltype(auto) try_value(AnyResult&& result) noexcept {
   return *std::forward<AnyResult>(result);
+}
+
+// The same result, its error with a place.
+template <class T>
+Result<T> at(const Place& place, Result<T> result) {
+  if (!result) return std::unexpected(std::move(result).error().at(place));
+  return result;
 }
 
 // TRY(expression): the value of a Result, or return its error from the enclosing function. May be

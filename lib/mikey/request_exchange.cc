@@ -34,7 +34,7 @@ Result<void> check_granted(const TicketPolicy& wish, const TicketPolicy& granted
                 "the KMS granted another Ticket Policy than was asked for: " + std::string(what),
                 Place{"REQUEST_RESP", "TICKET", "RFC 6043 4.2.1.6", 0});
   };
-  TRY(granted.flags.check());
+  TRY(at({"REQUEST_RESP", "TICKET", "RFC 6043 6.10", 0}, granted.flags.check()));
   if (granted.type != wish.type || granted.prf != wish.prf) {
     return unacceptable("ticket type or PRF differ");
   }
@@ -162,7 +162,8 @@ Result<ReceivedRequest> ReceivedRequest::parse(Bytes request_init) {
   const TicketPolicyView tp = TRY(require(message.tp, message, "TP", "RFC 6043 4.2.1.1"));
   TRY(require_one_suite(message));
   TicketPolicy wish = TRY(tp.read(message.name()));
-  TRY(wish.flags.with(TicketFlag::k_changed, false).check());  // K is ignored in a TP (6.10)
+  const Place at_tp = message.place("TP", "RFC 6043 6.10", tp.tp_data.data());
+  TRY(at(at_tp, wish.flags.with(TicketFlag::k_changed, false).check()));  // K is ignored in a TP
   return ReceivedRequest(std::move(message), std::move(wish));
 }
 

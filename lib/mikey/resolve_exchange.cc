@@ -141,7 +141,7 @@ Result<ReceivedResolve> ReceivedResolve::parse(Bytes resolve_init) {
   const TicketView ticket = TRY(require(message.ticket, message, "TICKET", "RFC 6043 4.2.3.1"));
   TRY(require_one_suite(message));
   TicketPolicy policy = TRY(ticket.policy.read(message.name()));
-  TRY(policy.flags.check());
+  TRY(at(message.place("TICKET", "RFC 6043 6.10", ticket.body.data()), policy.flags.check()));
   const TicketDataView data = TRY(parse_ticket_data(ticket, message.name()));
   return ReceivedResolve(std::move(message), std::move(policy), data);
 }

@@ -280,7 +280,7 @@ Result<void> ReceivedTransfer::check_early(const ResponderProfile& profile, Wall
                   "and 2/1/1 are",
                   at_ticket);
   }
-  TRY(policy_.flags.check());
+  TRY(at(at_ticket, policy_.flags.check()));
   if (!policy_.flags.has(TicketFlag::o_plain_responder)) {
     return refuse(Category::denied, ErrorNo::invalid_tppar,
                   "the ticket needs processing of its own by the responder (O = 0)", at_ticket);
@@ -294,7 +294,7 @@ Result<void> ReceivedTransfer::check_early(const ResponderProfile& profile, Wall
     return refuse(Category::denied, ErrorNo::invalid_prf,
                   "the 128-bit suite is not accepted here; use PRF-HMAC-SHA-256", at_header);
   }
-  TRY(policy_.check_valid_at(now));
+  TRY(at(at_ticket, policy_.check_valid_at(now)));
   if (forking) {
     TRY(check_vi(message_));
   } else if (!message_.ticket->initiator_data.empty()) {

@@ -1,0 +1,331 @@
+// Scenarios a to f, m and n of the vectors, byte for byte: every derivation, MAC and encryption by
+// itself, and every message as the exchanges build it.
+#include <gtest/gtest.h>
+
+#include "mikey/derivation.h"
+#include "mikey/protection.h"
+#include "mikey/request_exchange.h"
+#include "mikey/transfer_exchange.h"
+#include "tests/support/scripted_random.h"
+#include "tests/support/vectors.h"
+
+namespace keystub::mikey {
+namespace {
+
+using testing::hex;
+using testing::Scenario;
+using testing::ScriptedRandom;
+using testing::VectorClock;
+
+Scenario load(const std::string& name) { return {KEYSTUB_SOURCE_DIR, name}; }
+
+// The label that the library builds for a derivation of the vectors, by the vectors' name for it.
+Label label_for(const Scenario& s, const std::string& name) {
+  const std::map<std::string, KeyConstant> message_keys = {
+      {"auth_key", KeyConstant::message_auth},
+      {"encr_key", KeyConstant::message_encr},
+      {"salt_key", KeyConstant::message_salt}};
+  const std::map<std::string, KeyConstant> session_keys = {{"TEK", KeyConstant::tek},
+                                                           {"salt", KeyConstant::session_salt},
+                                                           {"auth", KeyConstant::session_auth},
+                                                           {"encr", KeyConstant::session_encr}};
+  const ByteVector ticket_rand = s.octets("ticket_rand");
+  const ByteVector init_randri = s.octets("transfer_randri");
+  const ByteVector resp_randrr = s.octets("transfer_randrr");
+  const auto csb_id = [&](const std::string& input) {
+    return static_cast<std::uint32_t>(std::stoul(s.input(input), nullptr, 16));
+  };
+  if (name == "MPKi") return Label::mpk(KeyConstant::mpki, ticket_rand);
+  if (name == "MPKr") return Label::mpk(KeyConstant::mpkr, ticket_rand);
+  if (name == "TGK'" || name == "MPKr'") {
+    const ByteVector resp = s.message("RESOLVE_RESP");
+    const auto message = Message::parse(resp).value();
+    return Label::forking(name == "TGK'" ? KeyConstant::tgk_forked : KeyConstant::mpkr_forked,
+                          message.idr_r->data, s.octets("randrkms"));
+  }
+  const std::string what = name.substr(0, name.find(' '));
+  const std::string key = name.substr(name.rfind(' ') + 1);
+  if (what == "Vr") return Label::initiator_data(message_keys.at(key));
+  if (what == "ticket") return Label::ticket(message_keys.at(key), ticket_rand);
+  if (what == "CS") {
+    const bool with_randri = TicketFlags::from_letters(s.input("ticket_flags"))
+                                 .value()
+                                 .has(TicketFlag::h_randr_i);
+    return Label::session(session_keys.at(key), static_cast<std::uint8_t>(name[3] - '0'),
+                          with_randri ? Bytes(init_randri) : Bytes(), resp_randrr);
+  }
+  const bool response = what.ends_with("RESP");
+  if (what.starts_with("REQUEST")) {
+    return Label::message(message_keys.at(key), csb_id("request_csb_id"), response,
+                          s.octets("request_randri"), {});
+  }
+  if (what.starts_with("RESOLVE")) {
+    return Label::message(message_keys.at(key), csb_id("resolve_csb_id"), response, {},
+                          s.octets("resolve_randrr"));
+  }
+  return Label::message(message_keys.at(key), csb_id("transfer_csb_id"), response, init_randri,
+                        response ? Bytes(resp_randrr) : Bytes());
+}
+
+class Vectors : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(Vectors, EveryDerivationHasItsLabelAndItsKey) {
+  const Scenario s = load(GetParam());
+  int derivations = 0;
+  for (const auto& step : s.steps()) {
+    if (step.at("step") != "derive") continue;
+    ++derivations;
+    const std::string name = step.at("name");
+    EXPECT_EQ(to_hex(label_for(s, name).bytes()), step.at("label")) << name;
+    auto prf = Prf::keyed(static_cast<PrfFunc>(step.at("prf").get<int>()),
+                          hex(step.at("inkey").get<std::string>()))
+                   .value();
+    ByteVector outkey(step.at("outkey_bits").get<std::size_t>() / 8);
+    ASSERT_TRUE(prf.derive(hex(step.at("label").get<std::string>()), outkey).has_value());
+    EXPECT_EQ(to_hex(outkey), step.at("outkey")) << name;
+  }
+  EXPECT_GT(derivations, 15);
+}
+
+TEST_P(Vectors, EveryMacIsComputed) {
+  const Scenario s = load(GetParam());
+  for (const auto& step : s.steps()) {
+    if (step.at("step") != "mac") continue;
+    const AuthKey key(hex(step.at("key").get<std::string>()));
+    const Mac mac =
+        compute_mac(s.suite(), key, {hex(step.at("input").get<std::string>())}).value();
+    EXPECT_EQ(to_hex(mac.bytes()), step.at("tag")) << step.at("what");
+  }
+}
+
+TEST_P(Vectors, EveryEncryptionIsComputed) {
+  const Scenario s = load(GetParam());
+  for (const auto& step : s.steps()) {
+    if (step.at("step") != "encrypt") continue;
+    const std::string what = step.at("what");
+    const bool of_ticket = what.starts_with("ticket");
+    const std::string exchange = what.starts_with("REQUEST") ? "request" : "resolve";
+    const std::uint32_t csb_id =
+        of_ticket ? 0xFFFFFFFF
+                  : static_cast<std::uint32_t>(std::stoul(s.input(exchange + "_csb_id"), nullptr, 16));
+    const std::string t = s.input(of_ticket ? "ticket_t" : exchange + "_resp_t");
+    MessageKeys keys;
+    keys.encr = EncrKey(hex(step.at("key").get<std::string>()));
+    keys.salt = SaltKey(hex(step.at("salt").get<std::string>()));
+    const ByteVector plain = hex(step.at("input").get<std::string>());
+    ByteVector out(plain.size());
+    ASSERT_TRUE(aes_cm(s.suite(), keys, csb_id,
+                       {TsType::ntp_utc, std::stoull(t, nullptr, 16)}, plain, out)
+                    .has_value());
+    EXPECT_EQ(to_hex(out), step.at("output")) << what;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Scenarios, Vectors,
+                         ::testing::Values("a", "b", "c", "d", "e", "f", "m", "n"));
+
+// Plays a scenario with all three parties. Every message that our side builds is compared with the
+// vectors' before the next party reads it.
+class Play {
+ public:
+  explicit Play(Scenario scenario) : s_(std::move(scenario)) {}
+
+  GrantedTicket request() {
+    const ByteVector expected_init = s_.message("REQUEST_INIT");
+    const Message init = Message::parse(expected_init).value();
+    initiator_ = credentials(init, *init.idr_i, "psk_i");
+    kms_ = Identity(*init.idr_kms);
+
+    clock_.push(s_.input("request_init_t"));
+    random_.push_hex(s_.input("request_csb_id"));
+    random_.push_hex(s_.input("request_randri"));
+    TicketPolicy wish = init.tp->read("REQUEST_INIT").value();
+    const auto request = TicketRequest::start(env_, initiator_, wish).value();
+    EXPECT_EQ(to_hex(request.message()), to_hex(expected_init));
+
+    const ByteVector expected_resp = s_.message("REQUEST_RESP");
+    const Message resp = Message::parse(expected_resp).value();
+    const TicketDataView data = parse_ticket_data(*resp.ticket, "REQUEST_RESP").value();
+    const auto received = ReceivedRequest::parse(request.message()).value();
+    const auto authenticated =
+        received.authenticate(Psk(s_.octets("psk_i")), initiator_.self, kms_).value();
+    push_ticket_randomness(wish.keys);
+    clock_.push(s_.input("request_resp_t"));
+    const auto granted = authenticated
+                             .grant(env_, resp.ticket->policy.read("REQUEST_RESP").value(),
+                                    authenticated.wish().keys, protection(data))
+                             .value();
+    EXPECT_EQ(to_hex(granted.message), to_hex(expected_resp));
+    EXPECT_EQ(granted.ticket_id, ticket_id(*resp.ticket).value());
+    return request.finish(granted.message).value();
+  }
+
+  GrantedTicket issue() {
+    const ByteVector expected = s_.message("TRANSFER_INIT");
+    const Message init = Message::parse(expected).value();
+    const TicketDataView data = parse_ticket_data(*init.ticket, "TRANSFER_INIT").value();
+    TicketPolicy policy = init.ticket->policy.read("TRANSFER_INIT").value();
+    kms_ = *policy.idr_kms;
+    const ByteVector spi = hex(s_.input("tgk_spi"));
+    policy.keys = {{KeyType::tgk, static_cast<std::uint16_t>(s_.octets("tgk").size()), 0, spi}};
+    push_ticket_randomness(policy.keys);
+    return issue_ticket(env_, policy, protection(data)).value();
+  }
+
+  void transfer(GrantedTicket ticket) {
+    // The vectors end it with an empty Initiator Data length.
+    EXPECT_EQ(to_hex(ticket.body) + "0000", s_.result("ticket_payload_body"));
+    EXPECT_EQ(to_hex(ticket.mpki.reveal()), s_.result("mpki"));
+    if (!ticket.mpkr.empty()) {
+      EXPECT_EQ(to_hex(ticket.mpkr.reveal()), s_.result("mpkr"));
+    }
+
+    const ByteVector expected_init = s_.message("TRANSFER_INIT");
+    const Message init = Message::parse(expected_init).value();
+    clock_.push(s_.input("transfer_init_t"));
+    random_.push_hex(s_.input("transfer_csb_id"));
+    random_.push_hex(s_.input("transfer_randri"));
+    OfferParameters parameters{Identity(*init.idr_i), Identity(*init.idr_r), sessions(init),
+                               policies(init), "", false};
+    const auto offer =
+        TransferOffer::start(env_, std::make_shared<GrantedTicket>(std::move(ticket)), parameters)
+            .value();
+    EXPECT_EQ(to_hex(offer.message()), to_hex(expected_init));
+
+    const auto received = ReceivedTransfer::parse(offer.message()).value();
+    const ResolvedTicket resolved = resolve(received.ticket());
+    const ByteVector expected_resp = s_.message("TRANSFER_RESP");
+    const Message resp = Message::parse(expected_resp).value();
+    ResolvedTicket keys{resolved.mpki.clone(), resolved.mpkr_forked.clone(), {}, resolved.idr_r,
+                        resolved.randr_kms};
+    for (const SessionKey& key : resolved.session_keys) keys.session_keys.push_back(key.clone());
+    const auto verified = received.verify(std::move(keys), Identity(*init.idr_r)).value();
+    clock_.push(s_.input("transfer_resp_t"));
+    if (s_.has_input("transfer_randrr")) random_.push_hex(s_.input("transfer_randrr"));
+    const auto answer =
+        verified.respond(env_, {Identity(*resp.idr_r), sessions(resp), policies(resp)}).value();
+    EXPECT_EQ(to_hex(answer.message), to_hex(expected_resp));
+
+    const auto established = offer.accept(answer.message).value();
+    expect_session_keys(established);
+    expect_session_keys(answer.established);
+    EXPECT_EQ(established.peer, Identity(*resp.idr_r));
+    EXPECT_EQ(answer.established.peer, Identity(*init.idr_i));
+    EXPECT_EQ(established.mac, answer.established.mac);
+    EXPECT_EQ(random_.queued(), 0U);
+    EXPECT_EQ(clock_.queued(), 0U);
+  }
+
+ private:
+  KmsCredentials credentials(const Message& message, const IdentityView& self,
+                             const std::string& psk) const {
+    return {Identity(self), Identity(*message.idr_kms), std::string(message.idr_psk->text()),
+            Psk(s_.octets(psk))};
+  }
+
+  TicketProtection protection(const TicketDataView& data) const {
+    return {Tpk(s_.octets("tpk")), std::string(data.idr_psk->text()),
+            std::string(as_text(data.thdr))};
+  }
+
+  void push_ticket_randomness(const std::vector<KeyWish>& keys) {
+    random_.push_hex(s_.input("mpk_spi"));
+    random_.push_hex(s_.input("mpk"));
+    for (const KeyWish& wish : keys) {
+      const auto key = s_.key_with_spi(wish.spi);
+      random_.push(key.key);
+      if (has_salt(wish.type)) random_.push(key.salt);
+    }
+    random_.push_hex(s_.input("ticket_rand"));
+    clock_.push(s_.input("ticket_t"));
+  }
+
+  ResolvedTicket resolve(const TicketView& ticket) {
+    const ByteVector expected_init = s_.message("RESOLVE_INIT");
+    const Message init = Message::parse(expected_init).value();
+    responder_ = credentials(init, *init.idr_r, "psk_r");
+    clock_.push(s_.input("resolve_init_t"));
+    random_.push_hex(s_.input("resolve_csb_id"));
+    random_.push_hex(s_.input("resolve_randrr"));
+    const auto resolve = TicketResolve::start(env_, responder_, ticket).value();
+    EXPECT_EQ(to_hex(resolve.message()), to_hex(expected_init));
+
+    const ByteVector expected_resp = s_.message("RESOLVE_RESP");
+    const auto opened = ReceivedResolve::parse(resolve.message())
+                            .value()
+                            .authenticate(Psk(s_.octets("psk_r")), responder_.self, kms_)
+                            .value()
+                            .open(Tpk(s_.octets("tpk")))
+                            .value();
+    clock_.push(s_.input("resolve_resp_t"));
+    if (s_.has_input("randrkms")) random_.push_hex(s_.input("randrkms"));
+    const ByteVector response = opened.respond(env_, responder_.self).value();
+    EXPECT_EQ(to_hex(response), to_hex(expected_resp));
+    ResolvedTicket resolved = resolve.finish(response).value();
+    EXPECT_EQ(to_hex(resolved.mpki.reveal()), s_.result("mpki"));
+    if (!resolved.mpkr_forked.empty()) {
+      EXPECT_EQ(to_hex(resolved.mpkr_forked.reveal()), s_.result("mpkr_forked"));
+      const auto& forked = s_.json().at("results").at("keys_forked");
+      EXPECT_EQ(resolved.session_keys.size(), forked.size());
+      for (std::size_t i = 0; i < forked.size(); ++i) {
+        EXPECT_EQ(to_hex(resolved.session_keys[i].key.reveal()), forked[i].at("key"));
+      }
+    }
+    return resolved;
+  }
+
+  static std::vector<CryptoSession> sessions(const Message& message) {
+    return message.header.crypto_sessions(message.name()).value();
+  }
+  static std::vector<SecurityPolicy> policies(const Message& message) {
+    std::vector<SecurityPolicy> out;
+    PayloadWalker walker = message.payloads();
+    while (const auto payload = walker.next().value()) {
+      if (const auto* sp = std::get_if<SecurityPolicyView>(&payload->value)) {
+        out.push_back({sp->policy_no, sp->prot_type, to_vector(sp->parameters)});
+      }
+    }
+    return out;
+  }
+
+  void expect_session_keys(const EstablishedTransfer& established) const {
+    const auto& expected = s_.json().at("results").at("session_keys");
+    ASSERT_EQ(established.sessions.size(), expected.size());
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      const EstablishedSession& session = established.sessions[i];
+      EXPECT_EQ(session.cs_id, expected[i].at("cs_id").get<int>());
+      EXPECT_EQ(to_hex(session.spi), expected[i].at("spi"));
+      EXPECT_EQ(to_hex(session.tek.reveal()), expected[i].at("session_key"));
+      if (std::string(expected[i].at("key_type")).ends_with("SALT")) {
+        EXPECT_EQ(to_hex(session.salt.reveal()), expected[i].at("salt"));
+      }
+    }
+  }
+
+  Scenario s_;
+  VectorClock clock_;
+  ScriptedRandom random_;
+  Environment env_{clock_, random_};
+  KmsCredentials initiator_;
+  KmsCredentials responder_;
+  Identity kms_;
+};
+
+// KMS-1, KMS-2, KMS-3, KMS-4: mode 1, all three exchanges.
+class Mode1 : public ::testing::TestWithParam<const char*> {};
+TEST_P(Mode1, EveryMessageIsBuiltByteForByte) {
+  Play play(load(GetParam()));
+  play.transfer(play.request());
+}
+INSTANTIATE_TEST_SUITE_P(Scenarios, Mode1, ::testing::Values("a", "b", "c", "e", "f", "m"));
+
+// KMS-8: mode 3, the ticket is issued by the initiator.
+class Mode3 : public ::testing::TestWithParam<const char*> {};
+TEST_P(Mode3, EveryMessageIsBuiltByteForByte) {
+  Play play(load(GetParam()));
+  play.transfer(play.issue());
+}
+INSTANTIATE_TEST_SUITE_P(Scenarios, Mode3, ::testing::Values("d", "n"));
+
+}  // namespace
+}  // namespace keystub::mikey
