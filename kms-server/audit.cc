@@ -1,0 +1,165 @@
+#include "kms-server/audit.h"
+
+#include <fcntl.h>
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace keystub::kms {
+namespace {
+
+void append_string(std::string& out, std::string_view text) {
+  out += '"';
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (c >= 0x20 && c < 0x7f) {
+      out += c;
+    } else {
+      fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<unsigned char>(c));
+    }
+  }
+  out += '"';
+}
+
+void append_field(std::string& out, std::string_view name, std::string_view value) {
+  if (value.empty()) return;
+  fmt::format_to(std::back_inserter(out), ",\"{}\":", name);
+  append_string(out, value);
+}
+
+}  // namespace
+
+std::string to_json_line(const AuditRecord& record) {
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(record.time);
+  const auto micros =
+      std::chrono::duration_cast<std::chrono::microseconds>(record.time - seconds).count();
+  std::string out = fmt::format("{{\"time\":\"{:%Y-%m-%dT%H:%M:%S}.{:06}Z\"",
+                                fmt::gmtime(std::chrono::system_clock::to_time_t(seconds)), micros);
+  append_field(out, "request_id", record.request_id);
+  append_field(out, "trace_id", record.trace_id);
+  append_field(out, "caller", record.caller);
+  append_field(out, "operation", record.operation);
+  append_field(out, "identity", record.identity);
+  append_field(out, "responder", record.responder);
+  append_field(out, "decision", record.granted ? "granted" : "refused");
+  append_field(out, "rule", record.rule);
+  append_field(out, "reason", record.reason);
+  append_field(out, "ticket_id", record.ticket_id);
+  out += "}\n";
+  return out;
+}
+
+Result<std::unique_ptr<Audit>> Audit::open(const AuditOptions& options) {
+  FileDescriptor file(
+      ::open(options.path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+  struct stat status {};
+  if (!file.is_open() || ::fstat(file.get(), &status) != 0) {
+    return fail(Category::unavailable, fmt::format("cannot open the audit file {}: {}",
+                                                   options.path.string(), errno_text(errno)));
+  }
+  auto size = static_cast<std::uint64_t>(status.st_size);
+  char last = '\n';
+  // A machine that stopped in the middle of a line must not swallow the next one.
+  if (size > 0 && ::pread(file.get(), &last, 1, status.st_size - 1) == 1 && last != '\n') {
+    TRY(write_all(file.get(), as_bytes("\n")));
+    ++size;
+  }
+  return std::unique_ptr<Audit>(new Audit(options, std::move(file), size));
+}
+
+Audit::Audit(AuditOptions options, FileDescriptor file, std::uint64_t size)
+    : options_(std::move(options)), file_(std::move(file)), size_(size),
+      thread_([this] { write_loop(); }) {}
+
+Audit::~Audit() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  work_.notify_one();
+  thread_.join();
+}
+
+void Audit::append(const AuditRecord& record, Written written) {
+  std::string line = to_json_line(record);
+  {
+    const std::lock_guard lock(mutex_);
+    if (waiting_.size() < options_.max_waiting) {
+      waiting_.push_back({std::move(line), std::move(written)});
+      work_.notify_one();
+      return;
+    }
+  }
+  written(fail(Category::busy, "too many decisions wait for the audit file"));
+}
+
+bool Audit::healthy() const {
+  const std::lock_guard lock(mutex_);
+  return healthy_;
+}
+
+void Audit::write_loop() {
+  const bool each = options_.fsync == AuditFsync::always;
+  const bool later = options_.fsync == AuditFsync::interval;
+  bool unsynced = false;
+  auto last_sync = std::chrono::steady_clock::now();
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    const auto something = [&] { return stopping_ || !waiting_.empty(); };
+    if (unsynced) {
+      work_.wait_until(lock, last_sync + options_.interval, something);
+    } else {
+      work_.wait(lock, something);
+    }
+    std::vector<Waiting> batch = std::exchange(waiting_, {});
+    const bool last_round = stopping_;
+    lock.unlock();
+
+    bool worked = true;
+    std::string lines;
+    for (std::size_t begin = 0; begin < batch.size();) {
+      const std::size_t end = each ? begin + 1 : batch.size();
+      lines.clear();
+      for (std::size_t i = begin; i < end; ++i) lines += batch[i].line;
+      Result<void> done = write(lines);
+      if (done && !later) done = sync();
+      if (done && later) unsynced = true;
+      worked = worked && done.has_value();
+      for (; begin < end; ++begin) batch[begin].written(done);
+    }
+    const auto now = std::chrono::steady_clock::now();
+    if (unsynced && (last_round || now >= last_sync + options_.interval)) {
+      worked = sync().has_value() && worked;
+      unsynced = false;
+      last_sync = now;
+    }
+
+    lock.lock();
+    if (!batch.empty() || !worked) healthy_ = worked;
+    if (last_round && waiting_.empty()) return;
+  }
+}
+
+Result<void> Audit::write(std::string_view lines) {
+  Result<void> written = write_all(file_.get(), as_bytes(lines));
+  if (written) {
+    size_ += lines.size();
+    return {};
+  }
+  // Half a line would make the next one unreadable. Where this fails (a pipe), so be it.
+  (void)!::ftruncate(file_.get(), static_cast<off_t>(size_));
+  return std::unexpected(std::move(written).error().with_context("audit file"));
+}
+
+Result<void> Audit::sync() {
+  // EINVAL: not a file that can be synchronised, such as a pipe.
+  if (::fdatasync(file_.get()) == 0 || errno == EINVAL) return {};
+  return fail(Category::unavailable, fmt::format("audit file: fsync: {}", errno_text(errno)));
+}
+
+}  // namespace keystub::kms

@@ -1,0 +1,188 @@
+#include "kms-server/identity_admin.h"
+
+#include <fmt/format.h>
+
+#include <future>
+
+#include "kms-server/identity_uri.h"
+
+namespace keystub::kms {
+namespace {
+
+constexpr std::size_t kTpkIdRandomOctets = 8;
+
+// "tpk-0123456789abcdef": what IDRpsk of a ticket says.
+Result<ByteVector> new_tpk_id(std::string_view prefix, RandomSource& random) {
+  const ByteVector octets = TRY(random.bytes(kTpkIdRandomOctets));
+  return to_vector(as_bytes(fmt::format("{}-{}", prefix, to_hex(octets))));
+}
+
+struct NewTpk {
+  WrappedKey wrapped;
+  mikey::Tpk key;
+};
+
+Result<NewTpk> make_tpk(KeyKind kind, std::string_view owner, const Kek& kek,
+                        RandomSource& random) {
+  NewTpk tpk;
+  tpk.wrapped.id = TRY(new_tpk_id(kind == KeyKind::own_tpk ? "tpk" : "mode3", random));
+  tpk.key = TRY(random.secret<mikey::TpkTag>(kTpkOctets));
+  tpk.wrapped.wrapped =
+      TRY(kek.wrap(tpk.key.reveal(), {kind, owner, tpk.wrapped.id}, random));
+  return tpk;
+}
+
+}  // namespace
+
+Result<void> activate_new_tpk(IdentityStore& store, const Kek& kek, RandomSource& random,
+                              Deadline deadline) {
+  NewTpk tpk = TRY(make_tpk(KeyKind::own_tpk, {}, kek, random));
+  return store.activate_tpk(std::move(tpk.wrapped), deadline);
+}
+
+Result<WrappedKey> IdentityAdmin::wrap_psk(std::string_view uri, NewPsk psk) {
+  if (psk.key.size() < kMinPskOctets || psk.key.size() > kMaxPskOctets) {
+    return fail(Category::malformed,
+                fmt::format("a pre-shared key has {} to {} octets, this one has {}", kMinPskOctets,
+                            kMaxPskOctets, psk.key.size()));
+  }
+  if (psk.id.empty()) psk.id = to_vector(as_bytes(uri));
+  if (psk.id.size() > kMaxKeyIdOctets) {
+    return fail(Category::malformed,
+                fmt::format("the id of a pre-shared key has at most {} octets, this one has {}",
+                            kMaxKeyIdOctets, psk.id.size()));
+  }
+  WrappedKey wrapped;
+  wrapped.wrapped =
+      TRY(parts_.kek.wrap(psk.key.reveal(), {KeyKind::psk, uri, psk.id}, parts_.random));
+  wrapped.id = std::move(psk.id);
+  return wrapped;
+}
+
+Result<void> IdentityAdmin::record(const rpc::Caller& caller, std::string_view operation,
+                                   std::string_view uri, const Error* refused) {
+  AuditRecord line;
+  line.time = parts_.clock.now();
+  line.trace_id = caller.trace_id;
+  line.caller = std::string(caller.display_name());
+  line.operation = fmt::format("admin.{}", operation);
+  line.identity = std::string(uri.substr(0, kMaxUriSize));
+  line.granted = refused == nullptr;
+  line.rule = refused == nullptr ? "admin" : category_name(refused->category());
+  if (refused != nullptr) line.reason = refused->text();
+  auto written = std::make_shared<std::promise<Result<void>>>();
+  auto waiting = written->get_future();
+  parts_.audit.append(line, [written](Result<void> result) {
+    written->set_value(std::move(result));
+  });
+  return waiting.get();
+}
+
+template <class T>
+Result<T> IdentityAdmin::recorded(const rpc::Caller& caller, std::string_view operation,
+                                  std::string_view uri, Result<T> result) {
+  auto written = record(caller, operation, uri, result ? nullptr : &result.error());
+  if (!written && result) {
+    return fail(Category::unavailable,
+                fmt::format("the change is made, but not in the audit file: {}",
+                            written.error().text()));
+  }
+  return result;
+}
+
+Result<Identity> IdentityAdmin::create(const rpc::Caller& caller, std::string_view uri,
+                                       IdentityKind kind, std::optional<NewPsk> psk) {
+  const auto work = [&]() -> Result<Identity> {
+    const std::string canonical = TRY(canonical_uri(uri));
+    std::optional<WrappedKey> wrapped;
+    if (psk) wrapped = TRY(wrap_psk(canonical, std::move(*psk)));
+    return parts_.store.create(canonical, kind, std::move(wrapped), deadline());
+  };
+  return recorded(caller, "create_identity", uri, work());
+}
+
+Result<Identity> IdentityAdmin::get(std::string_view uri) {
+  const std::string canonical = TRY(canonical_uri(uri));
+  return parts_.store.find(canonical, deadline());
+}
+
+Result<IdentityPage> IdentityAdmin::list(std::string_view uri_prefix, std::string_view after,
+                                         std::size_t page_size) {
+  if (page_size > kMaxPageSize) {
+    return fail(Category::malformed, fmt::format("a page has at most {} identities", kMaxPageSize));
+  }
+  return parts_.store.list(uri_prefix, after, page_size == 0 ? kDefaultPageSize : page_size,
+                           deadline());
+}
+
+Result<Identity> IdentityAdmin::set_state(const rpc::Caller& caller, std::string_view uri,
+                                          IdentityState state, std::string_view operation) {
+  const auto work = [&]() -> Result<Identity> {
+    const std::string canonical = TRY(canonical_uri(uri));
+    return parts_.store.set_state(canonical, state, deadline());
+  };
+  return recorded(caller, operation, uri, work());
+}
+
+Result<Identity> IdentityAdmin::suspend(const rpc::Caller& caller, std::string_view uri) {
+  return set_state(caller, uri, IdentityState::suspended, "suspend_identity");
+}
+
+Result<Identity> IdentityAdmin::resume(const rpc::Caller& caller, std::string_view uri) {
+  return set_state(caller, uri, IdentityState::active, "resume_identity");
+}
+
+Result<void> IdentityAdmin::remove(const rpc::Caller& caller, std::string_view uri) {
+  const auto work = [&]() -> Result<void> {
+    const std::string canonical = TRY(canonical_uri(uri));
+    return parts_.store.remove(canonical, deadline());
+  };
+  return recorded(caller, "delete_identity", uri, work());
+}
+
+Result<Identity> IdentityAdmin::set_psk(const rpc::Caller& caller, std::string_view uri,
+                                        NewPsk psk) {
+  const auto work = [&]() -> Result<Identity> {
+    const std::string canonical = TRY(canonical_uri(uri));
+    WrappedKey wrapped = TRY(wrap_psk(canonical, std::move(psk)));
+    return parts_.store.set_psk(canonical, std::move(wrapped), deadline());
+  };
+  return recorded(caller, "set_psk", uri, work());
+}
+
+Result<SharedTpk> IdentityAdmin::share_tpk(const rpc::Caller& caller, std::string_view uri) {
+  const auto work = [&]() -> Result<SharedTpk> {
+    const std::string canonical = TRY(canonical_uri(uri));
+    NewTpk tpk = TRY(make_tpk(KeyKind::shared_tpk, canonical, parts_.kek, parts_.random));
+    SharedTpk shared{tpk.wrapped.id, std::move(tpk.key)};
+    TRY(parts_.store.share_tpk(canonical, std::move(tpk.wrapped), deadline()));
+    return shared;
+  };
+  return recorded(caller, "share_tpk", uri, work());
+}
+
+Result<std::size_t> IdentityAdmin::unshare_tpk(const rpc::Caller& caller, std::string_view uri,
+                                               Bytes tpk_id) {
+  const auto work = [&]() -> Result<std::size_t> {
+    const std::string canonical = TRY(canonical_uri(uri));
+    const std::size_t removed = TRY(parts_.store.unshare_tpk(canonical, tpk_id, deadline()));
+    if (removed == 0) {
+      return fail(Category::not_found,
+                  fmt::format("no such ticket protection key is shared with {}", canonical));
+    }
+    return removed;
+  };
+  return recorded(caller, "unshare_tpk", uri, work());
+}
+
+Result<ByteVector> IdentityAdmin::rotate_tpk(const rpc::Caller& caller) {
+  const auto work = [&]() -> Result<ByteVector> {
+    NewTpk tpk = TRY(make_tpk(KeyKind::own_tpk, {}, parts_.kek, parts_.random));
+    ByteVector id = tpk.wrapped.id;
+    TRY(parts_.store.activate_tpk(std::move(tpk.wrapped), deadline()));
+    return id;
+  };
+  return recorded(caller, "rotate_tpk", {}, work());
+}
+
+}  // namespace keystub::kms

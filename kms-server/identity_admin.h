@@ -1,0 +1,93 @@
+// IdentityAdmin: the changes an operator makes, free of any transport. Checks what comes in, wraps
+// keys, has the store commit (which drops what the cache held), writes the audit line; only then
+// is a change acknowledged.
+//
+// Threads: safe from several threads; calls block, so run them on the store executor.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/random.h"
+#include "base/secret.h"
+#include "kms-server/audit.h"
+#include "kms-server/identity_store.h"
+#include "kms-server/kek.h"
+#include "mikey/key_data.h"
+#include "rpc/caller.h"
+
+namespace keystub::kms {
+
+inline constexpr std::size_t kMinPskOctets = 16;
+inline constexpr std::size_t kMaxPskOctets = 64;
+inline constexpr std::size_t kMaxKeyIdOctets = 255;
+inline constexpr std::size_t kTpkOctets = 32;
+inline constexpr std::size_t kDefaultPageSize = 100;
+inline constexpr std::size_t kMaxPageSize = 1000;
+
+struct AdminParts {
+  IdentityStore& store;
+  const Kek& kek;
+  Audit& audit;
+  const Clock& clock;
+  RandomSource& random;
+};
+
+struct NewPsk {
+  ByteVector id;  // empty: the URI
+  Psk key;        // 16 to 64 octets
+};
+
+struct SharedTpk {
+  ByteVector id;
+  mikey::Tpk key;
+};
+
+class IdentityAdmin {
+ public:
+  // `timeout` is for each call to the store.
+  IdentityAdmin(const AdminParts& parts, std::chrono::milliseconds timeout)
+      : parts_(parts), timeout_(timeout) {}
+
+  // URIs may come in any form that canonical_uri() takes. Errors: malformed, not_found, conflict,
+  // unavailable, busy, internal, each with a sentence for the operator.
+  Result<Identity> create(const rpc::Caller& caller, std::string_view uri, IdentityKind kind,
+                          std::optional<NewPsk> psk);
+  Result<Identity> get(std::string_view uri);
+  // `page_size` 0: kDefaultPageSize. `after`: the last URI of the page before; empty: the first.
+  Result<IdentityPage> list(std::string_view uri_prefix, std::string_view after,
+                            std::size_t page_size);
+  Result<Identity> suspend(const rpc::Caller& caller, std::string_view uri);
+  Result<Identity> resume(const rpc::Caller& caller, std::string_view uri);
+  Result<void> remove(const rpc::Caller& caller, std::string_view uri);
+  Result<Identity> set_psk(const rpc::Caller& caller, std::string_view uri, NewPsk psk);
+  // KMS-8: gives the identity a TPK of its own.
+  Result<SharedTpk> share_tpk(const rpc::Caller& caller, std::string_view uri);
+  // `tpk_id` empty: all. Returns how many are gone; not_found when there was none.
+  Result<std::size_t> unshare_tpk(const rpc::Caller& caller, std::string_view uri, Bytes tpk_id);
+  // KMS-3: a new active TPK of the KMS; the one before it goes on resolving. Returns its id.
+  Result<ByteVector> rotate_tpk(const rpc::Caller& caller);
+
+ private:
+  Deadline deadline() const { return Deadline::in(timeout_); }
+  Result<WrappedKey> wrap_psk(std::string_view uri, NewPsk psk);
+  Result<Identity> set_state(const rpc::Caller& caller, std::string_view uri, IdentityState state,
+                             std::string_view operation);
+  // Writes the line of a decision and waits until it is on the disk.
+  Result<void> record(const rpc::Caller& caller, std::string_view operation, std::string_view uri,
+                      const Error* refused);
+  // Ends an operation: audits it, and fails if that fails although the change is made.
+  template <class T>
+  Result<T> recorded(const rpc::Caller& caller, std::string_view operation, std::string_view uri,
+                     Result<T> result);
+
+  const AdminParts parts_;
+  const std::chrono::milliseconds timeout_;
+};
+
+// The first TPK of a new database, before there is a directory or an audit. For init.
+Result<void> activate_new_tpk(IdentityStore& store, const Kek& kek, RandomSource& random,
+                              Deadline deadline);
+
+}  // namespace keystub::kms

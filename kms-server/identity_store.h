@@ -1,0 +1,122 @@
+// IdentityStore: where the KMS keeps identities, their pre-shared keys and the ticket protection
+// keys (TPKs). Keys go in and come out wrapped (kms-server/kek.h); a store never sees them open.
+//
+// What every back end promises (tests/unit/kms/identity_store_contract.h checks it):
+//   - a call that changes something is durable when it returns success;
+//   - each change gets the next change sequence, and changes_since() tells which subjects changed;
+//   - a call ends by its deadline with unavailable, or at once with busy when a queue is full.
+//     A change whose call ended with unavailable may still happen;
+//   - the listener hears of a change after it is committed and before it is acknowledged, also
+//     when nobody waits for the acknowledgement any more.
+// Other errors: not_found, conflict, internal.
+//
+// Threads: all calls are safe from several threads and may block; never call one on an RPC thread.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/error.h"
+
+namespace keystub::kms {
+
+// The values are stored and equal those of identity_admin.proto.
+enum class IdentityKind : std::uint8_t { user = 1, mrfc = 2, as = 3, group = 4, kms = 5 };
+enum class IdentityState : std::uint8_t { active = 1, suspended = 2 };
+enum class TpkState : std::uint8_t { active = 1, retired = 2 };
+
+struct WrappedKey {
+  ByteVector id;  // IDRpsk
+  ByteVector wrapped;
+};
+
+struct Identity {
+  std::string uri;  // canonical
+  IdentityKind kind = IdentityKind::user;
+  IdentityState state = IdentityState::active;
+  std::vector<WrappedKey> psks;         // by id
+  std::vector<WrappedKey> shared_tpks;  // mode 3, by id
+  WallTime created;
+  WallTime updated;
+  std::uint64_t change_sequence = 0;
+};
+
+struct IdentityPage {
+  std::vector<Identity> identities;  // by URI
+  bool more = false;
+};
+
+struct Tpk {
+  WrappedKey key;
+  // Mode 3: the identity that holds it too. None: the KMS's own.
+  std::optional<std::string> owner;
+  TpkState state = TpkState::active;
+  WallTime created;
+  std::uint64_t change_sequence = 0;
+};
+
+enum class ChangeSubject : std::uint8_t { identity = 1, own_tpk = 2 };
+
+struct Change {
+  std::uint64_t sequence = 0;
+  ChangeSubject subject = ChangeSubject::identity;
+  ByteVector key;  // the URI, or the id of the TPK; it may be gone
+};
+
+// When a call gives up.
+struct Deadline {
+  SteadyTime at;
+  static Deadline in(std::chrono::milliseconds time) {
+    return {std::chrono::steady_clock::now() + time};
+  }
+  bool passed() const { return std::chrono::steady_clock::now() >= at; }
+};
+
+class IdentityStore {
+ public:
+  virtual ~IdentityStore() = default;
+
+  // `uri` must be canonical. Fails (conflict) if the URI, or the id of the key, is taken.
+  virtual Result<Identity> create(std::string_view uri, IdentityKind kind,
+                                  std::optional<WrappedKey> psk, Deadline deadline) = 0;
+  virtual Result<Identity> find(std::string_view uri, Deadline deadline) = 0;
+  // The identity whose pre-shared key has this id: ids are unique over all identities.
+  virtual Result<Identity> find_by_psk_id(Bytes psk_id, Deadline deadline) = 0;
+  // URIs that start with `prefix` and come after `after`, at most `limit`.
+  virtual Result<IdentityPage> list(std::string_view prefix, std::string_view after,
+                                    std::size_t limit, Deadline deadline) = 0;
+  // Setting the state that it has already is a success that changes nothing.
+  virtual Result<Identity> set_state(std::string_view uri, IdentityState state,
+                                     Deadline deadline) = 0;
+  // Removes the identity with its keys.
+  virtual Result<void> remove(std::string_view uri, Deadline deadline) = 0;
+  // Adds a pre-shared key or replaces the one of this identity with the same id.
+  virtual Result<Identity> set_psk(std::string_view uri, WrappedKey psk, Deadline deadline) = 0;
+
+  virtual Result<Identity> share_tpk(std::string_view uri, WrappedKey tpk, Deadline deadline) = 0;
+  // Removes one shared TPK, or all with an empty id; returns how many are gone.
+  virtual Result<std::size_t> unshare_tpk(std::string_view uri, Bytes tpk_id,
+                                          Deadline deadline) = 0;
+  // Makes this the active TPK of the KMS and retires the one before it, in one step.
+  virtual Result<void> activate_tpk(WrappedKey tpk, Deadline deadline) = 0;
+  virtual Result<Tpk> active_tpk(Deadline deadline) = 0;
+  virtual Result<Tpk> find_tpk(Bytes tpk_id, Deadline deadline) = 0;
+
+  // Subjects whose newest change comes after `sequence`, oldest first, each once, at most `limit`.
+  virtual Result<std::vector<Change>> changes_since(std::uint64_t sequence, std::size_t limit,
+                                                    Deadline deadline) = 0;
+
+  // One listener; null: none. It must not block and must not call the store. After this returns the
+  // one before it neither runs nor will run.
+  using Listener = std::function<void(const Change&)>;
+  virtual void on_change(Listener listener) = 0;
+};
+
+}  // namespace keystub::kms

@@ -1,0 +1,115 @@
+#include "kms-server/key_directory.h"
+
+#include <algorithm>
+
+namespace keystub::kms {
+namespace {
+
+// A name in the cache of TPKs; the ids stand behind "id:".
+constexpr std::string_view kActive = "active";
+std::string name_of_tpk(Bytes id) { return std::string("id:").append(as_text(id)); }
+
+}  // namespace
+
+const Psk* OpenIdentity::psk(Bytes id) const noexcept {
+  const Bytes wanted = id.empty() ? as_bytes(uri) : id;
+  for (const NamedPsk& psk : psks) {
+    if (equal(psk.id, wanted)) return &psk.key;
+  }
+  return id.empty() && psks.size() == 1 ? &psks.front().key : nullptr;
+}
+
+bool OpenIdentity::holds_tpk(Bytes id) const noexcept {
+  return std::any_of(shared_tpk_ids.begin(), shared_tpk_ids.end(),
+                     [id](const ByteVector& held) { return equal(held, id); });
+}
+
+KeyDirectory::KeyDirectory(IdentityStore& store, const Kek& kek, std::size_t max_cached)
+    : store_(store), kek_(kek), identities_(max_cached), psk_owners_(max_cached),
+      tpks_(max_cached) {
+  store_.on_change([this](const Change& change) {
+    switch (change.subject) {
+      case ChangeSubject::identity: identities_.erase(as_text(change.key)); break;
+      case ChangeSubject::own_tpk: tpks_.erase(kActive); break;
+    }
+  });
+}
+
+KeyDirectory::~KeyDirectory() { store_.on_change(nullptr); }
+
+Result<std::shared_ptr<const OpenIdentity>> KeyDirectory::open(const Identity& identity) const {
+  auto opened = std::make_shared<OpenIdentity>();
+  opened->uri = identity.uri;
+  opened->kind = identity.kind;
+  opened->state = identity.state;
+  for (const WrappedKey& psk : identity.psks) {
+    opened->psks.push_back(
+        {psk.id, TRY(kek_.unwrap<PskTag>(psk.wrapped, {KeyKind::psk, identity.uri, psk.id}))});
+  }
+  for (const WrappedKey& tpk : identity.shared_tpks) opened->shared_tpk_ids.push_back(tpk.id);
+  return opened;
+}
+
+Result<std::shared_ptr<const OpenTpk>> KeyDirectory::open(const Tpk& tpk) const {
+  auto opened = std::make_shared<OpenTpk>();
+  opened->id = tpk.key.id;
+  opened->owner = tpk.owner;
+  const KeyBinding binding{tpk.owner ? KeyKind::shared_tpk : KeyKind::own_tpk,
+                           tpk.owner ? std::string_view(*tpk.owner) : std::string_view(),
+                           tpk.key.id};
+  opened->key = TRY(kek_.unwrap<mikey::TpkTag>(tpk.key.wrapped, binding));
+  return opened;
+}
+
+std::shared_ptr<const OpenIdentity> KeyDirectory::cached_identity(std::string_view uri) {
+  return identities_.find(uri);
+}
+
+Result<std::shared_ptr<const OpenIdentity>> KeyDirectory::find_identity(std::string_view uri,
+                                                                        Deadline deadline) {
+  const auto load = identities_.begin_load(uri);
+  const Identity identity = TRY(store_.find(uri, deadline));
+  auto opened = TRY(open(identity));
+  identities_.insert(load, uri, opened);
+  return opened;
+}
+
+std::shared_ptr<const OpenIdentity> KeyDirectory::cached_identity_of_psk(Bytes psk_id) {
+  const auto uri = psk_owners_.find(as_text(psk_id));
+  if (uri == nullptr) return nullptr;
+  auto identity = identities_.find(*uri);
+  return identity != nullptr && identity->psk(psk_id) != nullptr ? identity : nullptr;
+}
+
+Result<std::shared_ptr<const OpenIdentity>> KeyDirectory::find_identity_of_psk(Bytes psk_id,
+                                                                               Deadline deadline) {
+  const auto load = psk_owners_.begin_load(as_text(psk_id));
+  const Identity owner = TRY(store_.find_by_psk_id(psk_id, deadline));
+  psk_owners_.insert(load, as_text(psk_id), std::make_shared<const std::string>(owner.uri));
+  return find_identity(owner.uri, deadline);
+}
+
+std::shared_ptr<const OpenTpk> KeyDirectory::cached_tpk(Bytes tpk_id) {
+  return tpks_.find(name_of_tpk(tpk_id));
+}
+
+Result<std::shared_ptr<const OpenTpk>> KeyDirectory::find_tpk(Bytes tpk_id, Deadline deadline) {
+  const std::string name = name_of_tpk(tpk_id);
+  const auto load = tpks_.begin_load(name);
+  const Tpk tpk = TRY(store_.find_tpk(tpk_id, deadline));
+  auto opened = TRY(open(tpk));
+  tpks_.insert(load, name, opened);
+  return opened;
+}
+
+std::shared_ptr<const OpenTpk> KeyDirectory::cached_active_tpk() { return tpks_.find(kActive); }
+
+Result<std::shared_ptr<const OpenTpk>> KeyDirectory::find_active_tpk(Deadline deadline) {
+  const auto load = tpks_.begin_load(kActive);
+  const Tpk tpk = TRY(store_.active_tpk(deadline));
+  auto opened = TRY(open(tpk));
+  tpks_.insert(load, kActive, opened);
+  return opened;
+}
+
+}  // namespace keystub::kms

@@ -1,0 +1,82 @@
+// KeyDirectory: identities and ticket protection keys with their keys open, from the cache or from
+// the store.
+//
+// cached_…() never blocks and gives null when the cache does not hold it; find_…() asks the store
+// (never on an RPC thread) and lets what it found into the cache. Errors of find_…(): not_found,
+// unavailable, busy, internal.
+//
+// Threads: safe from several threads. Store and KEK must outlive it.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/secret.h"
+#include "kms-server/identity_store.h"
+#include "kms-server/kek.h"
+#include "kms-server/key_cache.h"
+#include "mikey/key_data.h"
+
+namespace keystub::kms {
+
+// Immutable once made.
+struct OpenIdentity {
+  struct NamedPsk {
+    ByteVector id;
+    Psk key;
+  };
+
+  std::string uri;
+  IdentityKind kind = IdentityKind::user;
+  IdentityState state = IdentityState::active;
+  std::vector<NamedPsk> psks;
+  std::vector<ByteVector> shared_tpk_ids;  // mode 3
+
+  // The key with this id. With an empty id: the one whose id is the URI, or the only one.
+  const Psk* psk(Bytes id) const noexcept;
+  bool holds_tpk(Bytes id) const noexcept;
+};
+
+struct OpenTpk {
+  ByteVector id;
+  mikey::Tpk key;
+  std::optional<std::string> owner;  // mode 3: who holds it too
+};
+
+class KeyDirectory {
+ public:
+  // Listens to the store: a changed subject leaves the cache before the change is acknowledged.
+  KeyDirectory(IdentityStore& store, const Kek& kek, std::size_t max_cached);
+  ~KeyDirectory();
+  KeyDirectory(const KeyDirectory&) = delete;
+  KeyDirectory& operator=(const KeyDirectory&) = delete;
+
+  std::shared_ptr<const OpenIdentity> cached_identity(std::string_view uri);
+  Result<std::shared_ptr<const OpenIdentity>> find_identity(std::string_view uri,
+                                                            Deadline deadline);
+  // By the id of one of its pre-shared keys.
+  std::shared_ptr<const OpenIdentity> cached_identity_of_psk(Bytes psk_id);
+  Result<std::shared_ptr<const OpenIdentity>> find_identity_of_psk(Bytes psk_id,
+                                                                   Deadline deadline);
+
+  // A shared TPK counts only as long as its owner holds it: ask OpenIdentity::holds_tpk().
+  std::shared_ptr<const OpenTpk> cached_tpk(Bytes tpk_id);
+  Result<std::shared_ptr<const OpenTpk>> find_tpk(Bytes tpk_id, Deadline deadline);
+  std::shared_ptr<const OpenTpk> cached_active_tpk();
+  Result<std::shared_ptr<const OpenTpk>> find_active_tpk(Deadline deadline);
+
+ private:
+  Result<std::shared_ptr<const OpenIdentity>> open(const Identity& identity) const;
+  Result<std::shared_ptr<const OpenTpk>> open(const Tpk& tpk) const;
+
+  IdentityStore& store_;
+  const Kek& kek_;
+  KeyCache<OpenIdentity> identities_;  // by URI
+  // URI by the id of a PSK. May be out of date: the identity itself tells which keys it has.
+  KeyCache<std::string> psk_owners_;
+  KeyCache<OpenTpk> tpks_;  // by id, and the active one under kActive
+};
+
+}  // namespace keystub::kms

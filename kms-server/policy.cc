@@ -1,0 +1,205 @@
+#include "kms-server/policy.h"
+
+#include <algorithm>
+
+#include "kms-server/identity_uri.h"
+#include "mikey/suite.h"
+
+namespace keystub::kms {
+namespace {
+
+using mikey::ErrorNo;
+using mikey::TicketFlag;
+using mikey::Timestamp;
+using mikey::TsType;
+
+constexpr std::size_t kMinKeyOctets = 16;  // RFC 6043 12.1: 128 bits or more
+
+std::unexpected<Denial> deny(std::string_view rule, std::string reason, ErrorNo number) {
+  return std::unexpected(Denial{rule, std::move(reason), number});
+}
+
+std::expected<void, Denial> check_sender(const OpenIdentity& sender) {
+  if (sender.state != IdentityState::active) {
+    return deny("suspended", "the identity is suspended", ErrorNo::invalid_id);
+  }
+  if (sender.kind == IdentityKind::group) {
+    return deny("group", "a group cannot act for itself", ErrorNo::invalid_id);
+  }
+  return {};
+}
+
+bool is_uri(const mikey::Identity& identity, std::string_view canonical) {
+  if (identity.type != mikey::IdType::uri) return false;
+  const auto other = canonical_uri(identity.data);
+  return other && *other == canonical;
+}
+
+// RFC 6043 4.2.1.5: without a wish, one TGK.
+std::vector<mikey::KeyWish> default_keys(const mikey::Suite& suite) {
+  return {{mikey::KeyType::tgk, static_cast<std::uint16_t>(suite.key_octets), 0, {0, 0, 0, 1}}};
+}
+
+std::expected<void, Denial> check_keys(const std::vector<mikey::KeyWish>& keys,
+                                       const mikey::Suite& suite, std::size_t max_keys) {
+  if (keys.size() > max_keys) {
+    return deny("keys", "more session keys are wished for than one ticket may hold",
+                ErrorNo::invalid_tppar);
+  }
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    // RFC 6043 12.1: session keys longer than 128 bits rule out the 128-bit algorithms; and none
+    // may be longer than the randomness that the suite mixes in.
+    if (keys[i].key_octets < kMinKeyOctets || keys[i].key_octets > suite.key_octets) {
+      return deny("keys", "the suite does not allow session keys of the wished length",
+                  ErrorNo::invalid_tppar);
+    }
+    for (std::size_t j = 0; j < i; ++j) {
+      if (keys[j].spi == keys[i].spi) {
+        return deny("keys", "two session keys are wished for under one SPI",
+                    ErrorNo::invalid_tppar);
+      }
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+std::expected<void, Denial> Policy::check_ticket(const mikey::TicketPolicy& policy) const {
+  if (policy.type != mikey::k3gppBaseTicket && policy.type != mikey::kMikeyBaseTicket) {
+    return deny("ticket_type", "the ticket type is not supported", ErrorNo::invalid_ticket);
+  }
+  if (policy.prf == mikey::PrfFunc::mikey_1 && !settings_.allow_128_bit_suite) {
+    return deny("suite", "the 128-bit suite is not allowed here", ErrorNo::invalid_prf);
+  }
+  if (settings_.require_forking && !policy.flags.has(TicketFlag::i_forking)) {
+    return deny("forking", "key forking (flag I) is required here", ErrorNo::invalid_tppar);
+  }
+  for (const auto& time : {policy.trs, policy.tre}) {
+    if (time && !time->is_time()) {
+      return deny("validity", "validity must be given as a time, not as a counter",
+                  ErrorNo::invalid_tppar);
+    }
+  }
+  return {};
+}
+
+std::expected<Granted, Denial> Policy::grant(const mikey::TicketPolicy& wish,
+                                             const OpenIdentity& sender,
+                                             const mikey::Identity& sender_id,
+                                             WallTime now) const {
+  if (auto allowed = check_sender(sender); !allowed) return std::unexpected(allowed.error());
+  if (auto allowed = check_ticket(wish); !allowed) return std::unexpected(allowed.error());
+  if (wish.idr_i && !is_uri(*wish.idr_i, sender.uri)) {
+    return deny("initiator", "the ticket is wished for under an identity that is not the sender's",
+                ErrorNo::invalid_id);
+  }
+  if (wish.idr_r.empty()) {
+    return deny("responder", "the wish names no responder", ErrorNo::invalid_tppar);
+  }
+  if (wish.trr && wish.trr->type != TsType::ntp_utc_32) {
+    return deny("rekeying", "TRr must be of type NTP-UTC-32", ErrorNo::invalid_tppar);
+  }
+
+  Granted granted{wish, wish.keys};
+  mikey::TicketPolicy& policy = granted.policy;
+  policy.keys.clear();  // SHALL NOT be present in the granted policy (RFC 6043 6.10)
+  if (granted.keys.empty()) granted.keys = default_keys(mikey::suite_of(policy.prf));
+  if (auto allowed =
+          check_keys(granted.keys, mikey::suite_of(policy.prf), settings_.max_keys);
+      !allowed) {
+    return std::unexpected(allowed.error());
+  }
+
+  policy.flags = policy.flags.with(TicketFlag::d_kms_generated).with(TicketFlag::k_changed, false);
+  if (!settings_.allow_reuse) policy.flags = policy.flags.with(TicketFlag::j_reusable, false);
+  if (policy.idr_kms != kms_) policy.idr_kms = kms_;
+  if (!policy.idr_i) policy.idr_i = sender_id;
+
+  // The limits give way by the clock skew: a sender that computed them itself, on a clock that is
+  // a little off, keeps its wish.
+  const WallTime earliest = now - settings_.start_margin;
+  if (!policy.trs || policy.trs->to_wall_time() < earliest - settings_.clock_skew) {
+    policy.trs = Timestamp::from(earliest, TsType::ntp_utc_32);
+  }
+  if (!policy.tre) {
+    policy.tre = Timestamp::from(now + settings_.default_validity, TsType::ntp_utc_32);
+  } else if (policy.tre->to_wall_time() > now + settings_.max_validity + settings_.clock_skew) {
+    policy.tre = Timestamp::from(now + settings_.max_validity, TsType::ntp_utc_32);
+  }
+  if (policy.tre->to_wall_time() <= now ||
+      policy.tre->to_wall_time() <= policy.trs->to_wall_time()) {
+    return deny("validity", "the wished validity is over, or ends before it starts",
+                ErrorNo::invalid_tppar);
+  }
+
+  mikey::TicketPolicy wished = wish;
+  wished.keys.clear();
+  wished.flags = wished.flags.with(TicketFlag::k_changed, false);
+  policy.flags = policy.flags.with(TicketFlag::k_changed, policy != wished);
+  return granted;
+}
+
+std::expected<void, Denial> Policy::check_self_issued(const mikey::TicketPolicy& ticket,
+                                                      const mikey::Timestamp& issued_at,
+                                                      const OpenIdentity& owner,
+                                                      WallTime now) const {
+  if (ticket.flags.has(TicketFlag::d_kms_generated)) {
+    return deny("mode3_d", "a ticket under a shared TPK must not claim to come from the KMS",
+                ErrorNo::invalid_ticket);
+  }
+  if (owner.state != IdentityState::active) {
+    return deny("mode3_owner", "the issuer of the ticket is suspended", ErrorNo::invalid_ticket);
+  }
+  if (!ticket.idr_i || !is_uri(*ticket.idr_i, owner.uri)) {
+    return deny("mode3_initiator", "the ticket does not name its issuer as the initiator",
+                ErrorNo::invalid_ticket);
+  }
+  if (!ticket.tre) {
+    return deny("mode3_end", "the ticket has no end of validity", ErrorNo::invalid_ticket);
+  }
+  if (!issued_at.is_time() || issued_at.to_wall_time() > now + settings_.clock_skew) {
+    return deny("mode3_issued", "the ticket was issued in the future", ErrorNo::invalid_ticket);
+  }
+  if (ticket.tre->to_wall_time() >
+      issued_at.to_wall_time() + settings_.max_validity + settings_.clock_skew) {
+    return deny("mode3_validity", "the ticket is valid for longer than the policy allows",
+                ErrorNo::invalid_ticket);
+  }
+  return {};
+}
+
+std::expected<mikey::Identity, Denial> Policy::resolve(const mikey::TicketPolicy& ticket,
+                                                       const mikey::Timestamp& issued_at,
+                                                       const OpenIdentity* owner,
+                                                       const OpenIdentity& sender,
+                                                       const mikey::Identity& sender_id,
+                                                       WallTime now) const {
+  if (auto allowed = check_sender(sender); !allowed) return std::unexpected(allowed.error());
+  if (auto allowed = check_ticket(ticket); !allowed) return std::unexpected(allowed.error());
+  if (ticket.idr_kms && *ticket.idr_kms != kms_) {
+    return deny("other_kms", "the ticket names another KMS", ErrorNo::invalid_ticket);
+  }
+  if (owner != nullptr) {
+    if (auto allowed = check_self_issued(ticket, issued_at, *owner, now); !allowed) {
+      return std::unexpected(allowed.error());
+    }
+  } else if (!ticket.flags.has(TicketFlag::d_kms_generated)) {
+    return deny("mode1_d", "a ticket under a TPK of the KMS must come from the KMS",
+                ErrorNo::invalid_ticket);
+  }
+  if (!ticket.check_valid_at(now)) {
+    return deny("validity", "the ticket is outside its validity", ErrorNo::invalid_ticket);
+  }
+  const auto literal =
+      std::find_if(ticket.idr_r.begin(), ticket.idr_r.end(),
+                   [&](const mikey::Identity& named) { return is_uri(named, sender.uri); });
+  if (literal != ticket.idr_r.end()) return *literal;
+  if (!ticket.names_responder(sender.uri)) {
+    return deny("not_named", "the ticket does not name the sender as a responder",
+                ErrorNo::invalid_id);
+  }
+  return sender_id;
+}
+
+}  // namespace keystub::kms

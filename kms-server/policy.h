@@ -1,0 +1,76 @@
+// The policy of the KMS: what it grants, and who may resolve (RFC 6043 4.2.1.4, 4.2.3.4, 12.1).
+//
+// Built in and small: active identities may request tickets for any responder; validity, suites,
+// flags and the number of keys are limited; mode 3 is granted by sharing a TPK.
+#pragma once
+
+#include <chrono>
+#include <expected>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kms-server/key_directory.h"
+#include "mikey/ticket_policy.h"
+
+namespace keystub::kms {
+
+struct PolicySettings {
+  bool require_forking = true;       // flag I: keys of their own for each responder
+  bool allow_128_bit_suite = true;   // MIKEY-1, AES-CM-128, HMAC-SHA-1-160 on request
+  bool allow_reuse = true;           // flag J as wished; false: taken away
+  std::size_t max_keys = 4;          // session keys in one ticket
+  // Where the wish names no end. At most max_validity.
+  std::chrono::milliseconds default_validity = std::chrono::hours{24};
+  // From now (mode 3: from the ticket's T) to the end.
+  std::chrono::milliseconds max_validity = std::chrono::hours{24};
+  // How far before now validity may start, so that clocks that are behind accept the ticket.
+  std::chrono::milliseconds start_margin = std::chrono::minutes{5};
+  // By how much the clocks of others may differ from ours.
+  std::chrono::milliseconds clock_skew = std::chrono::seconds{60};
+};
+
+// A refusal by policy.
+struct Denial {
+  std::string_view rule;   // one short word for the audit; a string literal
+  std::string reason;      // for the authenticated sender, who may know it
+  mikey::ErrorNo error_no = mikey::ErrorNo::unspecified;
+};
+
+struct Granted {
+  mikey::TicketPolicy policy;         // without keys
+  std::vector<mikey::KeyWish> keys;   // those to make
+};
+
+class Policy {
+ public:
+  Policy(PolicySettings settings, mikey::Identity kms)
+      : settings_(settings), kms_(std::move(kms)) {}
+
+  // KMS-1. `sender` is authenticated, as `sender_id`. K is set when the grant differs from the
+  // wish; TRs, TRe, IDRi and IDRkms are always there.
+  std::expected<Granted, Denial> grant(const mikey::TicketPolicy& wish, const OpenIdentity& sender,
+                                       const mikey::Identity& sender_id, WallTime now) const;
+
+  // KMS-2, KMS-5, KMS-8. `ticket` was opened with `tpk`; `issued_at` is its T. `owner` is the
+  // identity that holds `tpk` too, null for the KMS's own. Returns the identity that the keys are
+  // for: the URI of `sender` as the ticket names it literally, else `sender_id`.
+  std::expected<mikey::Identity, Denial> resolve(const mikey::TicketPolicy& ticket,
+                                                 const mikey::Timestamp& issued_at,
+                                                 const OpenIdentity* owner,
+                                                 const OpenIdentity& sender,
+                                                 const mikey::Identity& sender_id,
+                                                 WallTime now) const;
+
+ private:
+  // What holds for every ticket, whoever makes it.
+  std::expected<void, Denial> check_ticket(const mikey::TicketPolicy& policy) const;
+  std::expected<void, Denial> check_self_issued(const mikey::TicketPolicy& ticket,
+                                                const mikey::Timestamp& issued_at,
+                                                const OpenIdentity& owner, WallTime now) const;
+
+  const PolicySettings settings_;
+  const mikey::Identity kms_;
+};
+
+}  // namespace keystub::kms

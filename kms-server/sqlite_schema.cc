@@ -1,0 +1,112 @@
+#include "kms-server/sqlite_schema.h"
+
+#include <fmt/format.h>
+
+#include <system_error>
+
+#include "kms-server/files.h"
+
+namespace keystub::kms {
+namespace {
+
+// Times are milliseconds since 1970. `changes` holds one row per subject that ever changed, with
+// its newest sequence: bounded by the number of subjects, not of changes.
+constexpr const char* kMigrations[] = {
+    R"sql(
+CREATE TABLE meta (
+  name TEXT PRIMARY KEY,
+  value BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE change_counter (
+  only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+  value INTEGER NOT NULL
+) STRICT;
+INSERT INTO change_counter VALUES (1, 0);
+
+CREATE TABLE changes (
+  sequence INTEGER PRIMARY KEY,
+  subject INTEGER NOT NULL CHECK (subject IN (1, 2)),
+  key BLOB NOT NULL,
+  UNIQUE (subject, key)
+) STRICT;
+
+CREATE TABLE identities (
+  id INTEGER PRIMARY KEY,
+  uri TEXT NOT NULL UNIQUE,
+  kind INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 5),
+  state INTEGER NOT NULL CHECK (state IN (1, 2)),
+  created_ms INTEGER NOT NULL,
+  updated_ms INTEGER NOT NULL,
+  change_sequence INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE psks (
+  psk_id BLOB PRIMARY KEY,
+  identity_id INTEGER NOT NULL REFERENCES identities (id) ON DELETE CASCADE,
+  wrapped BLOB NOT NULL,
+  created_ms INTEGER NOT NULL,
+  change_sequence INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX psks_by_identity ON psks (identity_id, psk_id);
+
+CREATE TABLE tpks (
+  tpk_id BLOB PRIMARY KEY,
+  owner_id INTEGER REFERENCES identities (id) ON DELETE CASCADE,
+  state INTEGER NOT NULL CHECK (state IN (1, 2)),
+  wrapped BLOB NOT NULL,
+  created_ms INTEGER NOT NULL,
+  change_sequence INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tpks_by_owner ON tpks (owner_id, tpk_id);
+CREATE UNIQUE INDEX tpks_one_active ON tpks (state) WHERE owner_id IS NULL AND state = 1;
+)sql",
+};
+
+Result<void> snapshot(SqliteDatabase& database, const std::filesystem::path& path,
+                      std::int64_t version) {
+  const std::string copy = fmt::format("{}.schema-{}", path.string(), version);
+  // A copy that a migration cut short left behind is as good: the schema did not change.
+  std::error_code ignored;
+  std::filesystem::remove(copy, ignored);
+  // VACUUM INTO accepts an existing empty file, which gives us its permissions.
+  TRY(create_private_file(copy, {}));
+  std::string quoted;
+  for (const char c : copy) quoted += c == '\'' ? "''" : std::string(1, c);
+  return database.execute(fmt::format("VACUUM INTO '{}'", quoted).c_str());
+}
+
+Result<void> run_migration(SqliteDatabase& database, const char* sql, std::size_t number) {
+  TRY(database.execute("BEGIN IMMEDIATE"));
+  Result<void> done = database.execute(sql);
+  if (done) done = database.execute(fmt::format("PRAGMA user_version = {}", number).c_str());
+  if (done) done = database.execute("COMMIT");
+  if (done) return {};
+  (void)database.execute("ROLLBACK");
+  return std::unexpected(
+      std::move(done).error().with_context(fmt::format("schema migration {}", number)));
+}
+
+}  // namespace
+
+std::span<const char* const> schema_migrations() { return kMigrations; }
+
+Result<void> migrate(SqliteDatabase& database, const std::filesystem::path& path,
+                     std::span<const char* const> migrations) {
+  const std::int64_t version = TRY(database.query_integer("PRAGMA user_version"));
+  const auto newest = static_cast<std::int64_t>(migrations.size());
+  if (version > newest) {
+    return fail(Category::conflict,
+                fmt::format("{} has schema {}, but this KMS knows only up to {}: run the newer KMS, "
+                            "or restore the copy that it made before it migrated",
+                            path.string(), version, newest));
+  }
+  if (version == newest) return {};
+  if (version > 0) TRY(snapshot(database, path, version));
+  for (auto number = static_cast<std::size_t>(version); number < migrations.size(); ++number) {
+    TRY(run_migration(database, migrations[number], number + 1));
+  }
+  return {};
+}
+
+}  // namespace keystub::kms

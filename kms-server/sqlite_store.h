@@ -1,0 +1,102 @@
+// The identity store in one SQLite file: for one KMS process, with nothing else to install.
+//
+// WAL with synchronous=FULL: what is acknowledged survives a lost machine. One writer thread takes
+// the changes that wait and commits them together (group commit), each under a savepoint of its
+// own so that one that fails takes nothing with it. Readers have connections of their own and
+// never wait for the writer. The schema and its migrations are described in sqlite_schema.h.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include "kms-server/identity_store.h"
+#include "kms-server/kek.h"
+#include "kms-server/sqlite_database.h"
+
+namespace keystub::kms {
+
+struct SqliteStoreOptions {
+  std::filesystem::path path;
+  std::size_t max_waiting_changes = 1024;  // more are refused with busy
+};
+
+class SqliteStore final : public IdentityStore {
+ public:
+  // Makes a new, empty database (0600) that belongs to this KEK. Fails (conflict) if it exists.
+  static Result<void> create(const std::filesystem::path& path, const Kek& kek,
+                             RandomSource& random);
+
+  // Opens an existing one. The KEK is checked before anything is written; an older schema is
+  // copied aside (PATH.schema-N) and migrated; a newer one is refused. `clock` must outlive it.
+  static Result<std::unique_ptr<SqliteStore>> open(const SqliteStoreOptions& options,
+                                                   const Kek& kek, const Clock& clock);
+  // Commits what waits, then stops.
+  ~SqliteStore() override;
+
+  Result<Identity> create(std::string_view uri, IdentityKind kind, std::optional<WrappedKey> psk,
+                          Deadline deadline) override;
+  Result<Identity> find(std::string_view uri, Deadline deadline) override;
+  Result<Identity> find_by_psk_id(Bytes psk_id, Deadline deadline) override;
+  Result<IdentityPage> list(std::string_view prefix, std::string_view after, std::size_t limit,
+                            Deadline deadline) override;
+  Result<Identity> set_state(std::string_view uri, IdentityState state,
+                             Deadline deadline) override;
+  Result<void> remove(std::string_view uri, Deadline deadline) override;
+  Result<Identity> set_psk(std::string_view uri, WrappedKey psk, Deadline deadline) override;
+  Result<Identity> share_tpk(std::string_view uri, WrappedKey tpk, Deadline deadline) override;
+  Result<std::size_t> unshare_tpk(std::string_view uri, Bytes tpk_id, Deadline deadline) override;
+  Result<void> activate_tpk(WrappedKey tpk, Deadline deadline) override;
+  Result<Tpk> active_tpk(Deadline deadline) override;
+  Result<Tpk> find_tpk(Bytes tpk_id, Deadline deadline) override;
+  Result<std::vector<Change>> changes_since(std::uint64_t sequence, std::size_t limit,
+                                            Deadline deadline) override;
+  void on_change(Listener listener) override;
+
+ private:
+  struct Waiting;
+  using Statements = std::function<Result<void>(SqliteDatabase&)>;
+
+  SqliteStore(SqliteStoreOptions options, const Clock& clock,
+              std::unique_ptr<SqliteDatabase> writer, std::int64_t newest_change);
+
+  // Runs `statements` on the writer thread and returns once they are committed. They own what they
+  // capture: they may run after a call that gave up.
+  Result<void> change(Statements statements, Deadline deadline);
+  // The same for statements that have a value to return.
+  template <class T>
+  Result<T> change_for(std::function<Result<T>(SqliteDatabase&)> statements, Deadline deadline);
+  void write_loop();
+  void commit_together(std::vector<std::shared_ptr<Waiting>>& batch);
+  Result<std::vector<Change>> run_batch(std::vector<std::shared_ptr<Waiting>>& batch,
+                                        std::vector<Result<void>>& results);
+
+  // Runs `query` in one read transaction of a connection that is this thread's for the time.
+  template <class T>
+  Result<T> read(Deadline deadline, const std::function<Result<T>(SqliteDatabase&)>& query);
+
+  std::int64_t now_ms() const;
+
+  const SqliteStoreOptions options_;
+  const Clock& clock_;
+
+  std::mutex readers_mutex_;
+  std::vector<std::unique_ptr<SqliteDatabase>> idle_readers_;
+
+  std::mutex listener_mutex_;
+  Listener listener_;
+
+  std::unique_ptr<SqliteDatabase> writer_;  // the writer thread's alone, as is newest_change_
+  std::int64_t newest_change_;              // that the listener has heard of
+  std::mutex mutex_;
+  std::condition_variable work_;
+  std::deque<std::shared_ptr<Waiting>> waiting_;
+  bool stopping_ = false;
+  std::thread writer_thread_;
+};
+
+}  // namespace keystub::kms

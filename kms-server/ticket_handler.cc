@@ -1,0 +1,428 @@
+#include "kms-server/ticket_handler.h"
+
+#include <fmt/format.h>
+
+#include <array>
+
+#include "kms-server/identity_uri.h"
+#include "mikey/request_exchange.h"
+#include "mikey/resolve_exchange.h"
+
+namespace keystub::kms {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t kDummyKeyOctets = 32;
+constexpr std::size_t kMaxAuditedIdentity = 256;
+constexpr auto kRetryWhenBusy = 250ms;
+constexpr auto kRetryWhenUnavailable = 2000ms;
+
+constexpr std::string_view kGeneric = "the message could not be authenticated";
+constexpr std::string_view kMalformed = "the message is not one that this call accepts";
+
+std::string clipped(Bytes identity) {
+  return to_string(identity.first(std::min(identity.size(), kMaxAuditedIdentity)));
+}
+
+std::string joined(const std::vector<mikey::Identity>& identities) {
+  std::string out;
+  for (const mikey::Identity& identity : identities) {
+    if (!out.empty()) out += ' ';
+    out += clipped(identity.bytes());
+  }
+  return out;
+}
+
+// Moves what `result` holds into `place`, or returns its error.
+template <class T>
+std::optional<Error> keep(std::optional<T>& place, Result<T> result) {
+  if (!result) return std::move(result).error();
+  place.emplace(std::move(*result));
+  return std::nullopt;
+}
+
+Category outward_category(const Denial& denial) {
+  return denial.error_no == mikey::ErrorNo::invalid_tppar ? Category::malformed : Category::denied;
+}
+
+}  // namespace
+
+// Answers by operation and outcome.
+struct TicketHandler::Counters {
+  service::Counter issued;
+  service::Counter resolved;
+  std::array<service::Counter, 9> refused;  // by category
+  service::Histogram seconds;
+};
+
+// One message on its way. Lives until its answer has left; `this` is shared with whoever works on
+// it next (the caller's thread, the executor, the audit).
+class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
+ public:
+  Exchange(TicketHandler& handler, ByteVector message, Accepted accepted,
+           const rpc::Caller& caller, Done done)
+      : handler_(handler), settings_(handler.settings_), parts_(handler.parts_),
+        message_(std::move(message)), accepted_(accepted), done_(std::move(done)),
+        began_(parts_.clock.steady_now()) {
+    record_.request_id = handler.next_request_id();
+    record_.trace_id = caller.trace_id;
+    record_.caller = std::string(caller.display_name());
+  }
+
+  void run() { advance(Source::cache); }
+
+ private:
+  enum class Source { cache, store };
+  enum class Step { next, ask_store, finished };
+
+  // The order of the steps is that of architecture.md. A step that needs the store runs again, from
+  // its beginning, on the executor; the steps after it stay there.
+  void advance(Source source) {
+    using StepFunction = Step (Exchange::*)(Source);
+    static constexpr std::array<StepFunction, 5> kSteps = {
+        &Exchange::parse, &Exchange::find_sender, &Exchange::authenticate,
+        &Exchange::find_protection, &Exchange::decide};
+    while (step_ < kSteps.size()) {
+      switch ((this->*kSteps[step_])(source)) {
+        case Step::next: ++step_; break;
+        case Step::finished: return;
+        case Step::ask_store: {
+          auto submitted = parts_.executor.submit(
+              [self = shared_from_this()] { self->advance(Source::store); });
+          if (!submitted) refuse("store", submitted.error());
+          return;
+        }
+      }
+    }
+  }
+
+  Deadline deadline() const { return Deadline::in(settings_.store_timeout); }
+  mikey::Environment environment() const { return {parts_.clock, parts_.random}; }
+
+  // ------------------------------------------------------------------------------------- the steps
+
+  Step parse(Source) {
+    const auto message = mikey::Message::parse(message_);
+    if (!message) return refuse_malformed(message.error(), nullptr);
+    const mikey::DataType type = message->header.data_type;
+    if (type == mikey::DataType::request_init_psk && accepted_ != Accepted::resolve) {
+      record_.operation = "request";
+      auto parsed = mikey::ReceivedRequest::parse(message_);
+      if (!parsed) return refuse_malformed(parsed.error(), &message->header);
+      request_.emplace(std::move(*parsed));
+      record_.responder = joined(request_->wish().idr_r);
+    } else if (type == mikey::DataType::resolve_init_psk && accepted_ != Accepted::request) {
+      record_.operation = "resolve";
+      auto parsed = mikey::ReceivedResolve::parse(message_);
+      if (!parsed) return refuse_malformed(parsed.error(), &message->header);
+      resolve_.emplace(std::move(*parsed));
+    } else {
+      return refuse_malformed(
+          Error(Category::malformed,
+                fmt::format("a {} message does not belong here", mikey::name_of(type))),
+          &message->header);
+    }
+    if (const auto& claimed = claimed_identity()) record_.identity = clipped(claimed->data);
+    return Step::next;
+  }
+
+  Step find_sender(Source source) {
+    const auto& id = claimed_identity();
+    const Bytes psk_id = claimed_psk_id();
+    Result<std::shared_ptr<const OpenIdentity>> found = nullptr;
+    if (id) {
+      // A name that cannot be an identity's is unknown, like any other that is not there.
+      const auto uri = canonical_uri(id->text());
+      if (id->type == mikey::IdType::uri && uri) {
+        found = source == Source::cache ? parts_.keys.cached_identity(*uri)
+                                        : parts_.keys.find_identity(*uri, deadline());
+        if (source == Source::cache && *found == nullptr) return Step::ask_store;
+      }
+    } else if (!psk_id.empty()) {
+      found = source == Source::cache ? parts_.keys.cached_identity_of_psk(psk_id)
+                                      : parts_.keys.find_identity_of_psk(psk_id, deadline());
+      if (source == Source::cache && *found == nullptr) return Step::ask_store;
+    }
+    if (!found && found.error().category() != Category::not_found) {
+      return refuse("store", found.error());
+    }
+    if (found) sender_ = *found;
+    sender_key_ = sender_ != nullptr ? sender_->psk(psk_id) : nullptr;
+    if (id) {
+      sender_id_ = mikey::Identity(*id);
+    } else {
+      sender_id_ = mikey::Identity::uri(sender_ != nullptr ? sender_->uri : std::string());
+    }
+    return Step::next;
+  }
+
+  Step authenticate(Source) {
+    const Psk& key = sender_key_ != nullptr ? *sender_key_ : handler_.dummy_key_;
+    const auto failure = [&]() -> std::optional<Error> {
+      if (request_) {
+        return keep(proven_request_, request_->authenticate(key, sender_id_, settings_.kms));
+      }
+      return keep(proven_resolve_, resolve_->authenticate(key, sender_id_, settings_.kms));
+    }();
+    if (sender_key_ == nullptr) {
+      return refuse_unauthenticated("unknown", "no key is known for this sender");
+    }
+    if (failure && failure->category() == Category::unauthenticated) {
+      return refuse_unauthenticated("mac", failure->describe());
+    }
+    if (failure) return refuse_malformed(*failure, nullptr);
+    record_.identity = sender_->uri;
+
+    // KMS-6. The first thing that is remembered about the sender, and before the answer.
+    const mikey::Timestamp& t = request_ ? request_->t() : resolve_->t();
+    const Bytes mac = request_ ? request_->mac() : resolve_->mac();
+    if (auto admitted = parts_.replay.admit(replay::tag_of(mac), t.to_wall_time()); !admitted) {
+      return refuse_replay(admitted.error());
+    }
+    return Step::next;
+  }
+
+  // The TPK that seals the new ticket, or that sealed the one to resolve, with its owner.
+  Step find_protection(Source source) { return request_ ? find_own_tpk(source) : find_tpk(source); }
+
+  Step find_own_tpk(Source source) {
+    Result<std::shared_ptr<const OpenTpk>> tpk =
+        source == Source::cache ? parts_.keys.cached_active_tpk()
+                                : parts_.keys.find_active_tpk(deadline());
+    if (!tpk) return refuse("store", tpk.error());
+    if (*tpk == nullptr) return Step::ask_store;
+    tpk_ = *tpk;
+    return Step::next;
+  }
+
+  Step find_tpk(Source source) {
+    const auto id = proven_resolve_->tpk_id();
+    if (!id) return refuse_tpk("the ticket names no TPK");
+    auto tpk = source == Source::cache ? parts_.keys.cached_tpk(id->data)
+                                       : parts_.keys.find_tpk(id->data, deadline());
+    if (!tpk && tpk.error().category() == Category::not_found) {
+      return refuse_tpk("the ticket names a TPK that is not there");
+    }
+    if (!tpk) return refuse("store", tpk.error());
+    if (*tpk == nullptr) return Step::ask_store;
+    tpk_ = *tpk;
+    if (!tpk_->owner) return Step::next;
+
+    auto owner = source == Source::cache ? parts_.keys.cached_identity(*tpk_->owner)
+                                         : parts_.keys.find_identity(*tpk_->owner, deadline());
+    if (!owner && owner.error().category() != Category::not_found) {
+      return refuse("store", owner.error());
+    }
+    if (owner && *owner == nullptr) return Step::ask_store;
+    // The cache of TPKs may remember one that was taken back; its owner never does.
+    if (!owner || !(*owner)->holds_tpk(tpk_->id)) {
+      return refuse_tpk("the TPK is no longer shared with its owner");
+    }
+    owner_ = *owner;
+    return Step::next;
+  }
+
+  Step decide(Source) { return request_ ? issue() : resolve(); }
+
+  Step issue() {
+    auto granted = parts_.policy.grant(proven_request_->wish(), *sender_, sender_id_,
+                                       parts_.clock.now());
+    if (!granted) return refuse_denied(granted.error(), granted.error().reason);
+    record_.responder = joined(granted->policy.idr_r);
+    auto answer = proven_request_->grant(
+        environment(), std::move(granted->policy), granted->keys,
+        {tpk_->key.clone(), to_string(Bytes(tpk_->id)), {}});
+    if (!answer) return refuse("grant", answer.error());
+    record_.ticket_id = to_hex(answer->ticket_id);
+    handler_.counters_->issued.add();
+    return finish("granted", std::move(answer->message));
+  }
+
+  Step resolve() {
+    auto opened = proven_resolve_->open(tpk_->key);
+    if (!opened) return refuse_tpk(opened.error().describe());
+    record_.ticket_id = to_hex(opened->ticket_id());
+    auto responder = parts_.policy.resolve(opened->policy(), opened->issued_at(), owner_.get(),
+                                           *sender_, sender_id_, parts_.clock.now());
+    if (!responder) return refuse_denied(responder.error(), responder.error().reason);
+    record_.responder = clipped(responder->bytes());
+    auto answer = opened->respond(environment(), *responder);
+    if (!answer) return refuse("resolve", answer.error());
+    handler_.counters_->resolved.add();
+    return finish("granted", std::move(*answer));
+  }
+
+  // -------------------------------------------------------------------------------------- refusals
+
+  // From a sender that proved nothing: one answer for all, whatever was wrong.
+  Step refuse_unauthenticated(std::string_view rule, std::string_view detail) {
+    return finish(rule, detail,
+                  Refusal{Category::unauthenticated, {}, std::string(kGeneric), {}, {}});
+  }
+
+  Step refuse_malformed(const Error& error, const mikey::Header* header) {
+    Refusal refusal{Category::malformed, {}, std::string(kMalformed), {}, {}};
+    // The one fault that the sender can only mend when it is told: COUNTER timestamps (KMS-6).
+    if (header != nullptr && mikey::error_no_for(error) == mikey::ErrorNo::invalid_ts) {
+      refusal.mikey_error =
+          mikey::build_error(environment(), *header, mikey::ErrorNo::invalid_ts);
+    }
+    return finish("malformed", error.describe(), std::move(refusal));
+  }
+
+  // The sender is authenticated: it may know what is wrong, in a MIKEY Error message with a MAC.
+  Step refuse_denied(const Denial& denial, std::string_view detail) {
+    Refusal refusal{outward_category(denial), error_message(denial.error_no), denial.reason, {}, {}};
+    return finish(denial.rule, detail, std::move(refusal));
+  }
+
+  // A ticket that we cannot open: the responder learns no more than that.
+  Step refuse_tpk(std::string_view detail) {
+    return refuse_denied({"ticket", "the ticket cannot be opened", mikey::ErrorNo::invalid_ticket},
+                         detail);
+  }
+
+  Step refuse_replay(const Error& error) {
+    if (error.category() != Category::expired) return refuse("replay", error);
+    Refusal refusal{Category::expired, error_message(mikey::ErrorNo::invalid_ts),
+                    "the timestamp is outside the allowed clock skew, or the message was seen "
+                    "before",
+                    {}, {}};
+    return finish("replay", error.describe(), std::move(refusal));
+  }
+
+  // Our own trouble: busy, unavailable, internal.
+  Step refuse(std::string_view rule, const Error& error) {
+    Refusal refusal{Category::unavailable, {}, "the service cannot answer now", {}, {}};
+    switch (error.category()) {
+      case Category::busy:
+        refusal = {Category::busy, {}, "the service is busy", kRetryWhenBusy, {}};
+        break;
+      case Category::unavailable: refusal.retry_after = kRetryWhenUnavailable; break;
+      default: refusal = {Category::internal, {}, "the service failed", {}, {}};
+    }
+    parts_.log.error("request not served", {{"request_id", record_.request_id},
+                                            {"trace_id", record_.trace_id},
+                                            {"rule", rule},
+                                            {"error", error.describe()}});
+    return finish(rule, error.describe(), std::move(refusal));
+  }
+
+  ByteVector error_message(mikey::ErrorNo number) const {
+    auto message = proven_request_ ? proven_request_->refuse(environment(), number)
+                                   : proven_resolve_->refuse(environment(), number);
+    return message ? std::move(*message) : ByteVector();
+  }
+
+  // ---------------------------------------------------------------------------------------- the end
+
+  Step finish(std::string_view rule, ByteVector answer) {
+    record_.granted = true;
+    record_.rule = rule;
+    return finish(Answer(std::move(answer)));
+  }
+
+  Step finish(std::string_view rule, std::string_view detail, Refusal refusal) {
+    record_.rule = rule;
+    record_.reason = detail;
+    handler_.counters_->refused[static_cast<std::size_t>(refusal.category)].add();
+    parts_.log.debug("refused", {{"request_id", record_.request_id},
+                                 {"trace_id", record_.trace_id},
+                                 {"operation", record_.operation},
+                                 {"identity", record_.identity},
+                                 {"rule", rule},
+                                 {"reason", detail}});
+    return finish(Answer(std::unexpected(std::move(refusal))));
+  }
+
+  Step finish(Answer answer) {
+    const WallTime now = parts_.clock.now();
+    if (!answer) answer.error().server_time = now;
+    record_.time = now;
+    if (record_.operation.empty()) record_.operation = "unknown";
+    parts_.audit.append(
+        record_, [self = shared_from_this(),
+                  answer = std::move(answer)](Result<void> written) mutable {
+          self->leave(std::move(written), std::move(answer));
+        });
+    return Step::finished;
+  }
+
+  void leave(Result<void> written, Answer answer) {
+    if (!written) {
+      parts_.log.error("a decision could not be audited", {{"request_id", record_.request_id},
+                                                           {"error", written.error().describe()}});
+      if (settings_.refuse_without_audit) {
+        answer = std::unexpected(Refusal{Category::unavailable, {}, "the service cannot answer now",
+                                         kRetryWhenUnavailable, record_.time});
+      }
+    }
+    handler_.counters_->seconds.observe(
+        std::chrono::duration<double>(parts_.clock.steady_now() - began_).count());
+    // Whoever waits may destroy the handler's surroundings once it is told.
+    Done done = std::move(done_);
+    done(std::move(answer));
+  }
+
+  const std::optional<mikey::IdentityView>& claimed_identity() const {
+    return request_ ? request_->message().idr_i : resolve_->message().idr_r;
+  }
+  Bytes claimed_psk_id() const {
+    const auto& id = request_ ? request_->message().idr_psk : resolve_->message().idr_psk;
+    return id ? id->data : Bytes();
+  }
+
+  TicketHandler& handler_;
+  const HandlerSettings& settings_;
+  const HandlerParts& parts_;
+  const ByteVector message_;
+  const Accepted accepted_;
+  Done done_;
+  const SteadyTime began_;
+  AuditRecord record_;
+  std::size_t step_ = 0;
+
+  std::optional<mikey::ReceivedRequest> request_;  // one of the two
+  std::optional<mikey::ReceivedResolve> resolve_;
+  std::shared_ptr<const OpenIdentity> sender_;  // null: unknown
+  const Psk* sender_key_ = nullptr;             // in sender_
+  mikey::Identity sender_id_;                   // as the MAC covers it
+  std::optional<mikey::AuthenticatedRequest> proven_request_;
+  std::optional<mikey::AuthenticatedResolve> proven_resolve_;
+  std::shared_ptr<const OpenTpk> tpk_;
+  std::shared_ptr<const OpenIdentity> owner_;  // of a shared TPK
+};
+
+TicketHandler::TicketHandler(HandlerSettings settings, const HandlerParts& parts)
+    : settings_(std::move(settings)), parts_(parts), dummy_key_(kDummyKeyOctets),
+      run_id_(fmt::format("{:x}", std::chrono::duration_cast<std::chrono::milliseconds>(
+                                      parts.clock.now().time_since_epoch())
+                                      .count())),
+      counters_(std::make_unique<Counters>()) {
+  if (parts_.metrics == nullptr) return;
+  service::Metrics& metrics = *parts_.metrics;
+  counters_->issued = metrics.counter("tickets_issued_total", "Tickets issued.");
+  counters_->resolved = metrics.counter("tickets_resolved_total", "Tickets resolved.");
+  for (std::size_t i = 0; i < counters_->refused.size(); ++i) {
+    counters_->refused[i] =
+        metrics.counter("ticket_refusals_total", "Ticket messages refused, by category.",
+                        {{"category", std::string(category_name(static_cast<Category>(i)))}});
+  }
+  counters_->seconds =
+      metrics.histogram("ticket_seconds", "From the message to its answer, audit included.",
+                        service::latency_buckets());
+}
+
+TicketHandler::~TicketHandler() = default;
+
+std::string TicketHandler::next_request_id() {
+  return fmt::format("{}-{}", run_id_, requests_.fetch_add(1, std::memory_order_relaxed));
+}
+
+void TicketHandler::handle(ByteVector message, Accepted accepted, const rpc::Caller& caller,
+                           Done done) {
+  std::make_shared<Exchange>(*this, std::move(message), accepted, caller, std::move(done))->run();
+}
+
+}  // namespace keystub::kms

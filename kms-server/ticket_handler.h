@@ -1,0 +1,90 @@
+// TicketHandler: the heart of the KMS. MIKEY-TICKET octets in, octets or a refusal out; knows no
+// transport. RFC 6043 4.2.1 (Ticket Request) and 4.2.3 (Ticket Resolve).
+//
+// One message goes through, in this order: parse, the sender's key, MAC, replay check, policy,
+// issue or resolve, audit, answer. Nothing is remembered about a sender before its MAC is verified
+// (KMS-7); an unknown identity costs the same MAC work as a wrong key and gets the same answer.
+#pragma once
+
+#include <atomic>
+#include <expected>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "kms-server/audit.h"
+#include "kms-server/key_directory.h"
+#include "kms-server/policy.h"
+#include "kms-server/store_executor.h"
+#include "mikey/identity.h"
+#include "replay/replay_window.h"
+#include "rpc/caller.h"
+#include "service/log.h"
+#include "service/metrics.h"
+
+namespace keystub::kms {
+
+// What a message may be: each unary call takes one kind, the stream both.
+enum class Accepted : std::uint8_t { request, resolve, both };
+
+// What leaves instead of an answer.
+struct Refusal {
+  Category category = Category::internal;
+  ByteVector mikey_error;  // a MIKEY Error message; empty: none
+  std::string reason;      // no more than the sender may know
+  std::optional<std::chrono::milliseconds> retry_after;
+  WallTime server_time;
+};
+
+using Answer = std::expected<ByteVector, Refusal>;
+
+struct HandlerSettings {
+  mikey::Identity kms = mikey::Identity::uri("sip:kms@localhost");  // IDRkms
+  std::chrono::milliseconds store_timeout{2000};
+  // What happens when a decision cannot be audited: the refusal of the request, or its answer.
+  bool refuse_without_audit = true;
+};
+
+// All must outlive the handler and every exchange that it still works on. `metrics` may be null.
+struct HandlerParts {
+  KeyDirectory& keys;
+  const Policy& policy;
+  replay::ReplayWindow& replay;
+  StoreExecutor& executor;
+  Audit& audit;
+  service::Log& log;
+  const Clock& clock;
+  RandomSource& random;
+  service::Metrics* metrics = nullptr;
+};
+
+class TicketHandler {
+ public:
+  using Done = std::function<void(Answer)>;
+
+  TicketHandler(HandlerSettings settings, const HandlerParts& parts);
+  ~TicketHandler();
+
+  // `done` is called exactly once, from another thread, or before this returns. It must not block.
+  // Never blocks itself. Threads: safe from several threads.
+  void handle(ByteVector message, Accepted accepted, const rpc::Caller& caller, Done done);
+
+ private:
+  class Exchange;
+  struct Counters;
+
+  std::string next_request_id();
+
+  const HandlerSettings settings_;
+  const HandlerParts parts_;
+  // Stands in for the key of an unknown sender; its MAC never counts.
+  const Psk dummy_key_;
+  const std::string run_id_;
+  std::atomic<std::uint64_t> requests_{0};
+  std::unique_ptr<Counters> counters_;
+};
+
+}  // namespace keystub::kms
