@@ -1,5 +1,5 @@
-// Who calls: what the transport proved about the other side of an RPC. Free of gRPC headers, so
-// that the heart of a server can take it.
+// Who calls: what the transport proved about the other side of an RPC. Free of gRPC, and
+// header-only, so that the heart of a server can take it in every preset.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,15 @@ enum class CallerKind : std::uint8_t {
   certificate = 4,    // a verified client certificate
   unix_peer = 8,      // a process on this machine, by SO_PEERCRED
 };
-std::string_view caller_kind_name(CallerKind kind) noexcept;
+constexpr std::string_view caller_kind_name(CallerKind kind) noexcept {
+  switch (kind) {
+    case CallerKind::plaintext: return "plaintext";
+    case CallerKind::anonymous_tls: return "anonymous_tls";
+    case CallerKind::certificate: return "certificate";
+    case CallerKind::unix_peer: return "unix_peer";
+  }
+  return "unknown";
+}
 
 // A set of kinds.
 class CallerKinds {

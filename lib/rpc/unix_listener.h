@@ -65,6 +65,7 @@ class UnixListener {
   // By descriptor number. An entry is overwritten when the kernel hands the number out again, so
   // the map never holds more than the highest number of open descriptors.
   std::map<int, UnixPeer> peers_;
+  bool closed_ = false;
 };
 
 }  // namespace keystub::rpc

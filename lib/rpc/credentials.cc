@@ -1,0 +1,106 @@
+// TLS credentials from watched PEM files, see credentials.h.
+#include "rpc/credentials.h"
+
+#include <fstream>
+#include <iterator>
+#include <utility>
+
+#include <grpcpp/security/tls_certificate_provider.h>
+#include <grpcpp/security/tls_credentials_options.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+
+namespace keystub::rpc {
+namespace {
+
+using Path = std::filesystem::path;
+using FileWatcher = grpc::experimental::FileWatcherCertificateProvider;
+
+struct Free {
+  void operator()(BIO* bio) const noexcept { BIO_free(bio); }
+  void operator()(X509* certificate) const noexcept { X509_free(certificate); }
+  void operator()(EVP_PKEY* key) const noexcept { EVP_PKEY_free(key); }
+};
+using BioPtr = std::unique_ptr<BIO, Free>;
+using X509Ptr = std::unique_ptr<X509, Free>;
+using KeyPtr = std::unique_ptr<EVP_PKEY, Free>;
+
+Result<BioPtr> open_file(const Path& file, const char* what) {
+  BioPtr bio(BIO_new_file(file.c_str(), "r"));
+  if (bio == nullptr) {
+    return fail(Category::not_found, std::string(what) + " file " +
+                                         (file.empty() ? "(not set)" : file.string()) +
+                                         " cannot be read");
+  }
+  return bio;
+}
+
+Result<X509Ptr> read_certificate(const Path& file, const char* what) {
+  const BioPtr bio = TRY(open_file(file, what));
+  X509Ptr certificate(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
+  if (certificate == nullptr) {
+    return fail(Category::malformed,
+                std::string(what) + " file " + file.string() + " holds no certificate in PEM");
+  }
+  return certificate;
+}
+
+// No pass phrase is ever asked for: a daemon has nobody to ask.
+int no_pass_phrase(char*, int, int, void*) { return -1; }
+
+Result<void> check_pair(const Path& certificate_file, const Path& key_file) {
+  const X509Ptr certificate = TRY(read_certificate(certificate_file, "certificate"));
+  const BioPtr bio = TRY(open_file(key_file, "private key"));
+  const KeyPtr key(PEM_read_bio_PrivateKey(bio.get(), nullptr, no_pass_phrase, nullptr));
+  if (key == nullptr) {
+    return fail(Category::malformed, "private key file " + key_file.string() +
+                                         " holds no unencrypted key in PEM");
+  }
+  if (X509_check_private_key(certificate.get(), key.get()) != 1) {
+    return fail(Category::malformed, "the key in " + key_file.string() +
+                                         " does not belong to the certificate in " +
+                                         certificate_file.string());
+  }
+  return {};
+}
+
+constexpr auto kReload = static_cast<unsigned>(kReloadInterval.count());
+
+}  // namespace
+
+Result<std::shared_ptr<grpc::ServerCredentials>> server_credentials(const ServerTls& tls) {
+  TRY(check_pair(tls.certificate, tls.private_key));
+  const bool asks = tls.client_certificate != ClientCertificate::none;
+  if (asks) TRY(read_certificate(tls.ca, "CA"));
+  auto watcher = std::make_shared<FileWatcher>(tls.private_key.string(), tls.certificate.string(),
+                                               asks ? tls.ca.string() : "", kReload);
+  grpc::experimental::TlsServerCredentialsOptions options(std::move(watcher));
+  options.watch_identity_key_cert_pairs();
+  if (asks) options.watch_root_certs();
+  switch (tls.client_certificate) {
+    case ClientCertificate::none:
+      options.set_cert_request_type(GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE);
+      break;
+    case ClientCertificate::optional:
+      options.set_cert_request_type(GRPC_SSL_REQUEST_CLIENT_CERTIFICATE_AND_VERIFY);
+      break;
+    case ClientCertificate::required:
+      options.set_cert_request_type(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
+      break;
+  }
+  return grpc::experimental::TlsServerCredentials(options);
+}
+
+Result<std::shared_ptr<grpc::ChannelCredentials>> channel_credentials(const ChannelTls& tls) {
+  TRY(read_certificate(tls.ca, "CA"));
+  const bool has_own = !tls.certificate.empty() || !tls.private_key.empty();
+  if (has_own) TRY(check_pair(tls.certificate, tls.private_key));
+  grpc::experimental::TlsChannelCredentialsOptions options;
+  options.set_certificate_provider(std::make_shared<FileWatcher>(
+      tls.private_key.string(), tls.certificate.string(), tls.ca.string(), kReload));
+  options.watch_root_certs();
+  if (has_own) options.watch_identity_key_cert_pairs();
+  return grpc::experimental::TlsCredentials(options);
+}
+
+}  // namespace keystub::rpc

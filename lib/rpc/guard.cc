@@ -1,0 +1,113 @@
+// The guard and the reading of the transport's proof, see guard.h.
+#include "rpc/guard.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <google/protobuf/descriptor.h>
+#include <grpc/grpc_security_constants.h>
+#include <grpcpp/security/auth_context.h>
+
+#include "rpc/call.h"
+#include "rpc/unix_listener.h"
+
+namespace keystub::rpc {
+namespace {
+
+void add_names(const grpc::AuthContext& auth, const char* property,
+               std::vector<std::string>& names) {
+  for (const grpc::string_ref& value : auth.FindPropertyValues(property)) {
+    std::string name(value.data(), value.size());
+    if (std::ranges::find(names, name) == names.end()) names.push_back(std::move(name));
+  }
+}
+
+}  // namespace
+
+Caller caller_of(const grpc::ServerContextBase& context, const UnixListener* unix_listener) {
+  Caller caller;
+  caller.address = context.peer();
+  caller.trace_id = trace_id_of(context);
+  const auto auth = context.auth_context();
+  const auto transport =
+      auth == nullptr ? std::vector<grpc::string_ref>{}
+                      : auth->FindPropertyValues(GRPC_TRANSPORT_SECURITY_TYPE_PROPERTY_NAME);
+  const bool tls = !transport.empty() && (transport.front() == GRPC_SSL_TRANSPORT_SECURITY_TYPE ||
+                                          transport.front() == GRPC_TLS_TRANSPORT_SECURITY_TYPE);
+  if (tls) {
+    add_names(*auth, GRPC_PEER_URI_PROPERTY_NAME, caller.names);
+    add_names(*auth, GRPC_PEER_DNS_PROPERTY_NAME, caller.names);
+    add_names(*auth, GRPC_PEER_EMAIL_PROPERTY_NAME, caller.names);
+    add_names(*auth, GRPC_PEER_IP_PROPERTY_NAME, caller.names);
+    add_names(*auth, GRPC_X509_SAN_PROPERTY_NAME, caller.names);
+    add_names(*auth, GRPC_X509_CN_PROPERTY_NAME, caller.names);
+    // The certificate itself is the proof: it is there only when the handshake verified it.
+    caller.kind = auth->FindPropertyValues(GRPC_X509_PEM_CERT_PROPERTY_NAME).empty()
+                      ? CallerKind::anonymous_tls
+                      : CallerKind::certificate;
+    return caller;
+  }
+  if (unix_listener != nullptr) {
+    if (const auto peer = unix_listener->peer(caller.address)) {
+      caller.kind = CallerKind::unix_peer;
+      caller.names.push_back("uid:" + std::to_string(peer->uid));
+    }
+  }
+  return caller;
+}
+
+Guard::Guard(std::vector<MethodRule> rules, const UnixListener* unix_listener)
+    : unix_listener_(unix_listener) {
+  for (auto& rule : rules) {
+    std::string method = rule.method;
+    rules_.insert_or_assign(std::move(method), std::move(rule));
+  }
+}
+
+Result<Caller> Guard::admit(const grpc::ServerContextBase& context,
+                            std::string_view method) const {
+  Caller caller = caller_of(context, unix_listener_);
+  TRY(check(caller, method));
+  return caller;
+}
+
+Result<void> Guard::check(const Caller& caller, std::string_view method) const {
+  const auto rule = rules_.find(method);
+  if (rule == rules_.end()) {
+    return fail(Category::denied, "this method is not offered here");
+  }
+  if (!rule->second.allowed.contains(caller.kind)) {
+    const bool may_prove_more = caller.kind == CallerKind::anonymous_tls ||
+                                caller.kind == CallerKind::plaintext;
+    return fail(may_prove_more ? Category::unauthenticated : Category::denied,
+                may_prove_more ? "this method needs a client certificate"
+                               : "this caller may not call this method");
+  }
+  const auto& wanted = rule->second.certificate_names;
+  if (caller.kind == CallerKind::certificate && !wanted.empty() &&
+      std::ranges::none_of(caller.names, [&](const std::string& name) {
+        return std::ranges::find(wanted, name) != wanted.end();
+      })) {
+    return fail(Category::denied, "the name in the client certificate may not call this method");
+  }
+  return {};
+}
+
+std::vector<std::string> Guard::uncovered(const std::vector<std::string>& services) const {
+  std::vector<std::string> missing;
+  for (const auto& name : services) {
+    const auto* service =
+        google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(name);
+    if (service == nullptr) {
+      missing.push_back("/" + name + "/*");
+      continue;
+    }
+    for (int i = 0; i < service->method_count(); ++i) {
+      std::string method = "/" + name + "/" + service->method(i)->name();
+      if (!rules_.contains(method)) missing.push_back(std::move(method));
+    }
+  }
+  return missing;
+}
+
+}  // namespace keystub::rpc
