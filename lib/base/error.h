@@ -115,7 +115,7 @@ Result<T> at(const Place& place, Result<T> result) {
     auto&& try_result_##counter = (__VA_ARGS__);                       \
     if (!try_result_##counter.has_value()) [[unlikely]]                \
       return std::unexpected(std::move(try_result_##counter).error()); \
-    *std::move(try_result_##counter);                                  \
+    ::keystub::try_value(std::move(try_result_##counter));             \
   })
 
 }  // namespace keystub
