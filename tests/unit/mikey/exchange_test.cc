@@ -1,0 +1,305 @@
+// What the exchanges refuse although every octet is genuine: another policy than wished for,
+// another responder, missing freshness, mixed suites, early rejects.
+#include <gtest/gtest.h>
+
+#include "mikey/message_builder.h"
+#include "mikey/protection.h"
+#include "mikey/request_exchange.h"
+#include "mikey/transfer_exchange.h"
+#include "tests/support/fake_clock.h"
+#include "tests/support/scripted_random.h"
+#include "tests/support/vectors.h"
+
+namespace keystub::mikey {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::FakeClock;
+using testing::Scenario;
+using testing::ScriptedRandom;
+
+constexpr std::string_view kAlice = "sip:alice@example.com";
+constexpr std::string_view kBob = "sip:bob@example.com";
+constexpr std::string_view kKms = "sip:kms@example.com";
+
+// Alice, Bob and their KMS, all in one process.
+class Exchanges : public ::testing::Test {
+ protected:
+  static KmsCredentials credentials(std::string_view self, std::uint8_t octet) {
+    return {Identity::uri(std::string(self)), Identity::uri(std::string(kKms)), "psk",
+            Psk(ByteVector(32, octet))};
+  }
+
+  TicketPolicy wish() const {
+    TicketPolicy policy;
+    policy.flags = kMode1Flags;
+    policy.idr_kms = Identity::uri(std::string(kKms));
+    policy.idr_i = Identity::uri(std::string(kAlice));
+    policy.trs = Timestamp::from(clock_.now() - 5min, TsType::ntp_utc_32);
+    policy.tre = Timestamp::from(clock_.now() + 24h, TsType::ntp_utc_32);
+    policy.keys = {{KeyType::tgk, 32, 0, {1, 2, 3, 4}}};
+    policy.idr_r = {Identity::uri(std::string(kBob))};
+    return policy;
+  }
+
+  TicketProtection protection() const { return {Tpk(ByteVector(32, 9)), "tpk-1", ""}; }
+
+  Result<GrantedTicket> request(const TicketPolicy& wished, TicketPolicy granted) {
+    const TicketRequest request = TRY(TicketRequest::start(env_, alice_, wished));
+    const ReceivedRequest received = TRY(ReceivedRequest::parse(request.message()));
+    const AuthenticatedRequest authenticated =
+        TRY(received.authenticate(alice_.psk, alice_.self, alice_.kms));
+    const auto grant = TRY(authenticated.grant(env_, std::move(granted), wished.keys, protection()));
+    return request.finish(grant.message);
+  }
+
+  TransferOffer offer(GrantedTicket ticket, std::string sdp_ids = "mikey") {
+    OfferParameters parameters{alice_.self, bob_.self, tls_session(ticket.session_keys), {},
+                               std::move(sdp_ids), false};
+    return TransferOffer::start(env_, std::make_shared<GrantedTicket>(std::move(ticket)),
+                                parameters)
+        .value();
+  }
+
+  Result<ByteVector> kms_resolves(Bytes resolve_init, const Identity& answered_by) {
+    const ReceivedResolve received = TRY(ReceivedResolve::parse(resolve_init));
+    const AuthenticatedResolve authenticated =
+        TRY(received.authenticate(bob_.psk, bob_.self, bob_.kms));
+    const OpenedResolve opened = TRY(authenticated.open(Tpk(ByteVector(32, 9))));
+    return opened.respond(env_, answered_by);
+  }
+
+  Result<TransferAnswer> answer(Bytes transfer_init, const Identity& answered_by) {
+    const ReceivedTransfer received = TRY(ReceivedTransfer::parse(transfer_init));
+    TRY(received.check_early(profile_, clock_.now()));
+    const TicketResolve resolve = TRY(TicketResolve::start(env_, bob_, received.ticket()));
+    const ByteVector response = TRY(kms_resolves(resolve.message(), answered_by));
+    const VerifiedTransfer verified =
+        TRY(received.verify(TRY(resolve.finish(response)), bob_.self));
+    return verified.respond(env_, {bob_.self, {}, {}});
+  }
+
+  FakeClock clock_;
+  ScriptedRandom random_;
+  Environment env_{clock_, random_};
+  KmsCredentials alice_ = credentials(kAlice, 1);
+  KmsCredentials bob_ = credentials(kBob, 2);
+  ResponderProfile profile_{{Identity::uri(std::string(kBob))}, {}, false, true, true};
+};
+
+TEST_F(Exchanges, BothEndsShareOneTlsKey) {
+  const TransferOffer offered = offer(request(wish(), wish()).value());
+  const TransferAnswer answered = answer(offered.message(), bob_.self).value();
+  const EstablishedTransfer established = offered.accept(answered.message).value();
+  ASSERT_EQ(established.sessions.size(), 1U);
+  EXPECT_EQ(established.sessions[0].tek.size(), 32U);
+  EXPECT_EQ(established.sessions[0].tek, answered.established.sessions[0].tek);
+  EXPECT_EQ(established.peer.data, kBob);
+  EXPECT_EQ(answered.established.peer.data, kAlice);
+}
+
+TEST_F(Exchanges, SelfIssuedTicketWorksTheSame) {
+  TicketPolicy policy = wish();
+  policy.flags = kMode3Flags;
+  const TransferOffer offered = offer(issue_ticket(env_, policy, protection()).value());
+  const TransferAnswer answered = answer(offered.message(), bob_.self).value();
+  EXPECT_EQ(offered.accept(answered.message).value().sessions[0].tek,
+            answered.established.sessions[0].tek);
+}
+
+TEST_F(Exchanges, OneOfferAcceptsSeveralAnswersWithDifferentKeys) {
+  TicketPolicy policy = wish();
+  policy.idr_r.push_back(Identity::uri("sip:bob@home.example.com"));
+  const TransferOffer offered = offer(request(policy, policy).value());
+  const auto first = answer(offered.message(), bob_.self).value();
+  const auto second = answer(offered.message(), Identity::uri("sip:bob@home.example.com")).value();
+  const auto first_keys = offered.accept(first.message).value();
+  const auto second_keys = offered.accept(second.message).value();
+  EXPECT_FALSE(first_keys.sessions[0].tek == second_keys.sessions[0].tek);
+  EXPECT_EQ(second_keys.peer.data, "sip:bob@home.example.com");
+}
+
+// MRFC-I5: the responder must be one that the ticket authorises.
+TEST_F(Exchanges, AnswerFromAResponderThatTheTicketDoesNotNameIsRefused) {
+  const TransferOffer offered = offer(request(wish(), wish()).value());
+  const auto answered = answer(offered.message(), Identity::uri("sip:mallory@example.com")).value();
+  const auto accepted = offered.accept(answered.message);
+  ASSERT_FALSE(accepted.has_value());
+  EXPECT_EQ(accepted.error().category(), Category::denied);
+}
+
+// MRFC-I5: G demands RANDRr.
+TEST_F(Exchanges, AnswerWithoutRandrrIsRefusedWhereThePolicyDemandsIt) {
+  const TransferOffer offered = offer(request(wish(), wish()).value());
+  const auto answered = answer(offered.message(), bob_.self).value();
+  const Message message = Message::parse(answered.message).value();
+  MessageBuilder builder(DataType::transfer_resp, false, message.header.prf, message.header.csb_id,
+                         message.header.crypto_sessions("TRANSFER_RESP").value());
+  builder.t(*message.t).idr(IdRole::responder, bob_.self).randr(RandRole::kms, *message.randr_kms);
+  builder.begin_v(MacAlg::hmac_sha_256_256);
+  const auto accepted = offered.accept(std::move(builder).end_v(ByteVector(32, 0)));
+  ASSERT_FALSE(accepted.has_value());
+  EXPECT_NE(accepted.error().text().find("RANDRr"), std::string::npos);
+}
+
+TEST_F(Exchanges, AnswerToAnotherOfferIsRefused) {
+  const auto ticket = request(wish(), wish());
+  const TransferOffer offered = offer(request(wish(), wish()).value());
+  const TransferOffer other = offer(request(wish(), wish()).value());
+  const auto answered = answer(offered.message(), bob_.self).value();
+  EXPECT_FALSE(other.accept(answered.message).has_value());
+}
+
+// KMS-1 from the initiator's side: RFC 6043 4.2.1.6.
+TEST_F(Exchanges, GrantedPolicyMustBeAcceptable) {
+  struct Row {
+    const char* what;
+    void (*change)(TicketPolicy&);
+    bool acceptable;
+  };
+  const Row rows[] = {
+      {"unchanged", [](TicketPolicy&) {}, true},
+      {"K set, shorter validity",
+       [](TicketPolicy& p) {
+         p.flags = p.flags.with(TicketFlag::k_changed);
+         p.tre = Timestamp{TsType::ntp_utc_32, p.tre->value - 3600};
+       },
+       true},
+      {"longer validity",
+       [](TicketPolicy& p) { p.tre = Timestamp{TsType::ntp_utc_32, p.tre->value + 1}; }, false},
+      {"no end of validity", [](TicketPolicy& p) { p.tre.reset(); }, false},
+      {"another responder",
+       [](TicketPolicy& p) { p.idr_r.push_back(Identity::uri("sip:eve@example.com")); }, false},
+      {"anybody", [](TicketPolicy& p) { p.idr_r = {Identity::uri("*")}; }, false},
+      {"another initiator",
+       [](TicketPolicy& p) { p.idr_i = Identity::uri("sip:eve@example.com"); }, false},
+      {"no forking",
+       [](TicketPolicy& p) { p.flags = p.flags.with(TicketFlag::i_forking, false); }, false},
+      {"reusable", [](TicketPolicy& p) { p.flags = p.flags.with(TicketFlag::j_reusable); }, false},
+  };
+  for (const Row& row : rows) {
+    TicketPolicy granted = wish();
+    row.change(granted);
+    const auto ticket = request(wish(), granted);
+    EXPECT_EQ(ticket.has_value(), row.acceptable) << row.what;
+  }
+}
+
+// MRFC-R1: refused without a call to the KMS.
+TEST_F(Exchanges, ResponderRefusesEarlyWhatTheMessageRulesOut) {
+  const auto early = [&](const TransferOffer& offered, const ResponderProfile& profile,
+                         WallTime now) {
+    const auto received = ReceivedTransfer::parse(offered.message()).value();
+    return received.check_early(profile, now);
+  };
+  const auto offered_with = [&](auto change) {
+    TicketPolicy policy = wish();
+    change(policy);
+    const auto flags = policy.flags;
+    policy.flags = kMode1Flags;
+    GrantedTicket ticket = request(policy, policy).value();
+    ticket.policy.flags = flags;
+    return offer(std::move(ticket));
+  };
+  const TransferOffer good = offered_with([](TicketPolicy&) {});
+  EXPECT_TRUE(early(good, profile_, clock_.now()).has_value());
+  EXPECT_FALSE(early(good, profile_, clock_.now() - 6min).has_value());   // before TRs
+  EXPECT_FALSE(early(good, profile_, clock_.now() + 25h).has_value());    // after TRe
+
+  ResponderProfile carol = profile_;
+  carol.own_identities = {Identity::uri("sip:carol@example.com")};
+  EXPECT_FALSE(early(good, carol, clock_.now()).has_value());
+  carol.group_patterns = {"sip:*@example.com"};  // bob might be a group with carol in it
+  EXPECT_TRUE(early(good, carol, clock_.now()).has_value());
+
+  const TransferOffer to_domain = offered_with(
+      [](TicketPolicy& p) { p.idr_r = {Identity::uri("sip:*@example.com")}; });
+  EXPECT_TRUE(early(to_domain, profile_, clock_.now()).has_value());
+
+  const TransferOffer odd_type =
+      offered_with([](TicketPolicy& p) { p.type = {2, 9, 1}; });
+  const auto refused = early(odd_type, profile_, clock_.now());
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().mikey_error_no(), static_cast<std::uint8_t>(ErrorNo::invalid_ticket));
+}
+
+// MRFC-R2: the caller is the ticket's owner.
+TEST_F(Exchanges, TicketPutIntoAnotherMessageIsRefused) {
+  const TransferOffer first = offer(request(wish(), wish()).value());
+  const TransferOffer second = offer(request(wish(), wish()).value());
+  const auto received = ReceivedTransfer::parse(first.message()).value();
+  const auto other = ReceivedTransfer::parse(second.message()).value();
+  const TicketResolve resolve = TicketResolve::start(env_, bob_, other.ticket()).value();
+  const ByteVector response = kms_resolves(resolve.message(), bob_.self).value();
+  EXPECT_FALSE(received.verify(resolve.finish(response).value(), bob_.self).has_value());
+}
+
+TEST_F(Exchanges, WrongKeyIsRefusedAsUnauthenticated) {
+  const TicketRequest request = TicketRequest::start(env_, alice_, wish()).value();
+  const auto received = ReceivedRequest::parse(request.message()).value();
+  const auto result = received.authenticate(Psk(ByteVector(32, 77)), alice_.self, alice_.kms);
+  ASSERT_FALSE(result.has_value());
+  EXPECT_EQ(result.error().category(), Category::unauthenticated);
+  EXPECT_EQ(error_no_for(result.error()), ErrorNo::auth_failure);
+}
+
+TEST_F(Exchanges, ShortKeysAreRefusedBeforeAnythingIsSent) {
+  KmsCredentials weak{alice_.self, alice_.kms, "psk", Psk(ByteVector(15, 1))};
+  EXPECT_FALSE(TicketRequest::start(env_, weak, wish()).has_value());
+}
+
+TEST_F(Exchanges, FailingRandomnessIsAnErrorAndNoKey) {
+  random_.fail_from_now_on();
+  const auto request = TicketRequest::start(env_, alice_, wish());
+  ASSERT_FALSE(request.has_value());
+  EXPECT_EQ(request.error().category(), Category::internal);
+}
+
+TEST_F(Exchanges, ErrorMessageNamesItsNumberToTheInitiator) {
+  const TicketRequest request = TicketRequest::start(env_, alice_, wish()).value();
+  const auto received = ReceivedRequest::parse(request.message()).value();
+  const auto authenticated =
+      received.authenticate(alice_.psk, alice_.self, alice_.kms).value();
+  const auto result = request.finish(authenticated.refuse(env_, ErrorNo::invalid_tppar).value());
+  ASSERT_FALSE(result.has_value());
+  EXPECT_EQ(result.error().category(), Category::denied);
+  EXPECT_EQ(result.error().mikey_error_no(), static_cast<std::uint8_t>(ErrorNo::invalid_tppar));
+}
+
+// RFC 6043 12.1: the suites are not mixed.
+TEST_F(Exchanges, MixedSuitesAreRefused) {
+  TicketPolicy policy = wish();
+  policy.prf = PrfFunc::mikey_1;
+  MessageBuilder builder(DataType::request_init_psk, true, PrfFunc::hmac_sha_256, 1);
+  builder.t(Timestamp::from(clock_.now())).randr(RandRole::initiator, ByteVector(32, 1)).tp(policy);
+  builder.begin_v(MacAlg::hmac_sha_256_256);
+  const ByteVector message = std::move(builder).end_v(ByteVector(32, 0));
+  const auto received = ReceivedRequest::parse(message);
+  ASSERT_FALSE(received.has_value());
+  EXPECT_EQ(error_no_for(received.error()), ErrorNo::invalid_prf);
+}
+
+// Reading A18: NULL would show the keys to every hop.
+TEST_F(Exchanges, NullAlgorithmsAreRefused) {
+  MessageBuilder builder(DataType::request_init_psk, true, PrfFunc::hmac_sha_256, 1);
+  builder.t(Timestamp::from(clock_.now()))
+      .randr(RandRole::initiator, ByteVector(32, 1))
+      .tp(wish());
+  builder.begin_v(MacAlg::null);
+  const ByteVector message = std::move(builder).end_v({});
+  const auto received = ReceivedRequest::parse(message);
+  ASSERT_FALSE(received.has_value());
+  EXPECT_EQ(error_no_for(received.error()), ErrorNo::invalid_mac);
+
+  MessageKeys keys;
+  keys.encr = EncrKey(32);
+  keys.salt = SaltKey(14);
+  const ByteVector plain = testing::hex("000100100102030405060708090a0b0c0d0e0f100101");
+  const auto opened = open_kemac(kSuite256, keys, 1, {TsType::ntp_utc, 1},
+                                 {EncrAlg::null, plain, MacAlg::null, {}}, {});
+  ASSERT_FALSE(opened.has_value());
+  EXPECT_EQ(error_no_for(opened.error()), ErrorNo::invalid_ea);
+}
+
+}  // namespace
+}  // namespace keystub::mikey
