@@ -629,9 +629,10 @@ Result<void> Endpoint::start_chunk(Outgoing& message, ByteVector& out) {
   if (!message.interruptible && !message.given_up) head.byte_range->end = message.sent + span;
 
   const Bytes body = Bytes(message.buffer).subspan(message.consumed, span);
-  do {
-    head.transaction_id = TRY(make_transaction_id(random_, body));
-  } while (transactions_.contains(head.transaction_id));
+  head.transaction_id = TRY(make_transaction_id(random_, body));
+  if (transactions_.contains(head.transaction_id)) {
+    return fail(Category::internal, "the random source repeats itself; check it");
+  }
 
   message.transaction_id = head.transaction_id;
   message.chunk_left = span;
