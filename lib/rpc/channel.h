@@ -17,7 +17,7 @@ namespace keystub::rpc {
 
 struct ChannelOptions {
   // The name that the server's certificate must bear; empty: the host part of the target.
-  std::string server_name;
+  std::string server_name = {};
   std::chrono::milliseconds keepalive_interval{30'000};
   std::chrono::milliseconds keepalive_timeout{10'000};
   int max_message_octets = 1 << 20;

@@ -15,7 +15,8 @@ Result<void> check_health(const std::shared_ptr<grpc::Channel>& channel,
   grpc::GenericStub stub(channel);
   grpc::ClientContext context;
   prepare(context, timeout);
-  const grpc::ByteBuffer request;
+  const grpc::Slice empty(std::string{});
+  const grpc::ByteBuffer request(&empty, 1);
   grpc::ByteBuffer response;
   std::promise<grpc::Status> done;
   stub.UnaryCall(&context, "/grpc.health.v1.Health/Check", grpc::StubOptions(), &request,

@@ -15,9 +15,9 @@ struct LabCertificate {
   // File name without ending (FOLDER/name.pem, FOLDER/name.key) and common name.
   std::string name;
   // Subject alternative names. A server needs the names or addresses that clients connect to.
-  std::vector<std::string> dns_names;
-  std::vector<std::string> ip_addresses;
-  std::vector<std::string> uris;
+  std::vector<std::string> dns_names = {};
+  std::vector<std::string> ip_addresses = {};
+  std::vector<std::string> uris = {};
   // Extended key usage.
   bool server = true;
   bool client = true;
