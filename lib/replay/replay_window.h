@@ -28,9 +28,9 @@ Tag tag_of(Bytes mac) noexcept;
 struct Options {
   // T may differ from the clock by this much, either way.
   std::chrono::nanoseconds skew = std::chrono::seconds{60};
-  // Messages that fit in each of the two generations, rounded up to a multiple of 64 powers of
-  // two; 64 octets of file for each. Full skew is kept up to about 0.75 × capacity / skew messages
-  // per second.
+  // Slots in each of the two generations, rounded up to a power of two of at least 4096; 64 octets
+  // of file per slot (32 MiB by default). Up to 0.75 × capacity / skew messages per second (6500
+  // by default) the full skew is kept.
   std::size_t capacity = 1 << 19;
   // Identifies this run of the machine; empty: /proc/sys/kernel/random/boot_id. For tests.
   std::string boot_id = {};
@@ -53,7 +53,8 @@ class ReplayWindow {
 
   // Opens the file, or makes a new one when it is missing or unusable; then (Memory::lost) every T
   // not later than now + skew is refused for good. conflict when another process has it open,
-  // unavailable when it cannot be made. `clock` must outlive the window.
+  // unavailable when it cannot be made, malformed when the skew is not 1 s to 1 h. `clock` must
+  // outlive the window.
   static Result<std::unique_ptr<ReplayWindow>> open(const std::filesystem::path& file,
                                                     const Clock& clock,
                                                     const Options& options = {});
@@ -81,12 +82,15 @@ class ReplayWindow {
   WallTime floor() const;
 
  private:
-  struct File;
-  explicit ReplayWindow(const Clock& clock);
+  struct Shard;
+  class Table;
+  ReplayWindow(const Clock& clock, std::chrono::nanoseconds skew, std::unique_ptr<Table> table);
+
   const Clock& clock_;
+  const std::int64_t skew_;  // nanoseconds
   Memory memory_ = Memory::fresh;
   std::string lost_because_;
-  std::unique_ptr<File> file_;
+  std::unique_ptr<Table> table_;
 };
 
 }  // namespace keystub::replay
