@@ -1,0 +1,76 @@
+// The sessions of an MRFC, by id and by the streams they have at the MRFP.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "mrfc-agent/media_gateway.h"
+#include "mrfc-agent/session_events.h"
+#include "mrfc-agent/session_types.h"
+
+namespace keystub::mrfc {
+
+// What is known about the sessions, and only that: no key is here. Media states go forward only
+// (offered, connecting, established, then one of the ends), so that an event that overtakes the
+// answer to the request which caused it does no harm. Each change of a state is an event.
+//
+// Thread-safe; no call waits.
+class SessionStore {
+ public:
+  // `limit`: sessions at the same time.
+  SessionStore(EventHistory& events, std::size_t limit) : events_(events), limit_(limit) {}
+
+  // busy at the limit; conflict when the id exists.
+  Result<void> open(const std::string& session_id, const std::string& trace_id);
+  void set_conference(const std::string& session_id, const std::string& conference_id);
+  void set_peer(const std::string& session_id, const std::string& dialog_id,
+                const std::string& authenticated_peer);
+  // Adds an m-line (an index that exists is replaced) and reports its state.
+  void add_media(const std::string& session_id, const MediaStatus& media);
+  // Ties an m-line to its stream, so that events find it.
+  void bind(const std::string& session_id, std::uint32_t media_index, const StreamKey& stream);
+  // The stream is gone.
+  void unbind(const StreamKey& stream);
+  void set_roles(const std::string& session_id, std::uint32_t media_index, StreamRoles roles);
+  // Moves a media state forward; a step back is ignored.
+  void move(const std::string& session_id, std::uint32_t media_index, MediaState state,
+            const std::string& detail);
+  // The same by stream; false when no session has it.
+  bool move(const StreamKey& stream, MediaState state, const std::string& detail);
+  // Moves all media of the session that have not ended.
+  void move_all(const std::string& session_id, MediaState state, const std::string& detail);
+
+  std::optional<SessionStatus> find(const std::string& session_id) const;
+  std::vector<SessionStatus> list() const;  // oldest first
+  std::vector<StreamKey> streams(const std::string& session_id) const;
+  std::vector<StreamKey> all_streams() const;
+
+  // False when there is none of that id.
+  bool remove(const std::string& session_id);
+
+ private:
+  struct Session {
+    SessionStatus status;
+    std::uint64_t order = 0;
+    std::map<std::uint32_t, StreamKey> streams;
+  };
+
+  Session* session(const std::string& session_id);
+  static MediaStatus* media(Session& session, std::uint32_t media_index);
+  // With the lock held.
+  void advance(Session& session, MediaStatus& media, MediaState state, const std::string& detail);
+
+  EventHistory& events_;
+  const std::size_t limit_;
+  mutable std::mutex mutex_;
+  std::unordered_map<std::string, Session> sessions_;
+  std::map<StreamKey, std::pair<std::string, std::uint32_t>> by_stream_;
+  std::uint64_t next_order_ = 1;
+};
+
+}  // namespace keystub::mrfc
