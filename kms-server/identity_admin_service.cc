@@ -1,0 +1,215 @@
+#include "kms-server/identity_admin_service.h"
+
+#include <memory>
+
+#include "rpc/status.h"
+
+namespace keystub::kms {
+namespace {
+
+constexpr std::string_view kService = "/keystub.v1.IdentityAdmin/";
+constexpr std::string_view kMethods[] = {
+    "CreateIdentity", "GetIdentity",    "ListIdentities", "SuspendIdentity", "ResumeIdentity",
+    "DeleteIdentity", "SetPsk",         "ShareTpk",       "UnshareTpk"};
+
+class AdminCall final : public grpc::ServerUnaryReactor {
+ public:
+  explicit AdminCall(std::function<void()> on_done) : on_done_(std::move(on_done)) {}
+  void OnCancel() override {}
+  void OnDone() override {
+    if (on_done_) on_done_();
+    delete this;
+  }
+
+ private:
+  const std::function<void()> on_done_;
+};
+
+void set_time(google::protobuf::Timestamp& out, WallTime time) {
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(time.time_since_epoch());
+  out.set_seconds(seconds.count());
+  out.set_nanos(static_cast<std::int32_t>(
+      std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch() - seconds)
+          .count()));
+}
+
+void set_identity(v1::Identity& out, const Identity& identity) {
+  out.set_uri(identity.uri);
+  out.set_kind(static_cast<v1::IdentityKind>(identity.kind));
+  out.set_state(static_cast<v1::IdentityState>(identity.state));
+  for (const WrappedKey& psk : identity.psks) out.add_psk_ids(to_string(Bytes(psk.id)));
+  for (const WrappedKey& tpk : identity.shared_tpks) {
+    out.add_shared_tpk_ids(to_string(Bytes(tpk.id)));
+  }
+  set_time(*out.mutable_create_time(), identity.created);
+  set_time(*out.mutable_update_time(), identity.updated);
+  out.set_change_sequence(identity.change_sequence);
+}
+
+Result<IdentityKind> kind_of(v1::IdentityKind kind) {
+  switch (kind) {
+    case v1::IDENTITY_KIND_USER: return IdentityKind::user;
+    case v1::IDENTITY_KIND_MRFC: return IdentityKind::mrfc;
+    case v1::IDENTITY_KIND_AS: return IdentityKind::as;
+    case v1::IDENTITY_KIND_GROUP: return IdentityKind::group;
+    case v1::IDENTITY_KIND_KMS: return IdentityKind::kms;
+    default: return fail(Category::malformed, "an identity is a user, mrfc, as, group or kms");
+  }
+}
+
+// gRPC hands its request out as const, but the key in it must not stay behind: what is behind the
+// pointer is gRPC's own mutable message, which nobody reads after this.
+template <class Request>
+Psk take_psk(const Request& request) {
+  return Psk::take(*const_cast<Request&>(request).mutable_psk());
+}
+
+}  // namespace
+
+std::vector<rpc::MethodRule> admin_method_rules(const std::vector<std::string>& certificate_names) {
+  // Without a name no certificate is good enough.
+  rpc::CallerKinds allowed = rpc::CallerKind::unix_peer;
+  if (!certificate_names.empty()) allowed = allowed | rpc::CallerKind::certificate;
+  std::vector<rpc::MethodRule> rules;
+  for (const std::string_view method : kMethods) {
+    rules.push_back({std::string(kService).append(method), allowed, certificate_names});
+  }
+  return rules;
+}
+
+grpc::ServerUnaryReactor* IdentityAdminService::run(
+    grpc::CallbackServerContext& context, std::string_view method,
+    std::function<Result<void>(const rpc::Caller&)> work, std::function<void()> on_done) {
+  auto* const call = new AdminCall(std::move(on_done));
+  auto caller = guard_.admit(context, std::string(kService).append(method));
+  if (!caller) {
+    call->Finish(rpc::to_status(caller.error()));
+    return call;
+  }
+  auto submitted = executor_.submit(
+      [call, caller = std::move(*caller), work = std::move(work)] {
+        const auto done = work(caller);
+        call->Finish(done ? grpc::Status::OK : rpc::to_status(done.error()));
+      });
+  if (!submitted) call->Finish(rpc::to_status(submitted.error()));
+  return call;
+}
+
+grpc::ServerUnaryReactor* IdentityAdminService::CreateIdentity(
+    grpc::CallbackServerContext* context, const v1::CreateIdentityRequest* request,
+    v1::CreateIdentityResponse* response) {
+  // Shared, because a std::function is copyable and a key is not.
+  const auto psk = std::make_shared<NewPsk>();
+  psk->id = to_vector(as_bytes(request->psk_id()));
+  psk->key = take_psk(*request);
+  return run(*context, "CreateIdentity",
+             [this, request, response, psk](const rpc::Caller& caller) -> Result<void> {
+               const IdentityKind kind = TRY(kind_of(request->kind()));
+               std::optional<NewPsk> first;
+               if (!psk->key.empty()) {
+                 first = std::move(*psk);
+               } else if (!psk->id.empty()) {
+                 return fail(Category::malformed, "a psk_id needs a psk");
+               }
+               set_identity(*response->mutable_identity(),
+                            TRY(admin_.create(caller, request->uri(), kind, std::move(first))));
+               return {};
+             });
+}
+
+grpc::ServerUnaryReactor* IdentityAdminService::GetIdentity(grpc::CallbackServerContext* context,
+                                                            const v1::GetIdentityRequest* request,
+                                                            v1::GetIdentityResponse* response) {
+  return run(*context, "GetIdentity",
+             [this, request, response](const rpc::Caller&) -> Result<void> {
+               set_identity(*response->mutable_identity(), TRY(admin_.get(request->uri())));
+               return {};
+             });
+}
+
+grpc::ServerUnaryReactor* IdentityAdminService::ListIdentities(
+    grpc::CallbackServerContext* context, const v1::ListIdentitiesRequest* request,
+    v1::ListIdentitiesResponse* response) {
+  return run(*context, "ListIdentities",
+             [this, request, response](const rpc::Caller&) -> Result<void> {
+               const IdentityPage page = TRY(admin_.list(
+                   request->uri_prefix(), request->page_token(), request->page_size()));
+               for (const Identity& identity : page.identities) {
+                 set_identity(*response->add_identities(), identity);
+               }
+               if (page.more) response->set_next_page_token(page.identities.back().uri);
+               return {};
+             });
+}
+
+grpc::ServerUnaryReactor* IdentityAdminService::SuspendIdentity(
+    grpc::CallbackServerContext* context, const v1::SuspendIdentityRequest* request,
+    v1::SuspendIdentityResponse* response) {
+  return run(*context, "SuspendIdentity",
+             [this, request, response](const rpc::Caller& caller) -> Result<void> {
+               set_identity(*response->mutable_identity(),
+                            TRY(admin_.suspend(caller, request->uri())));
+               return {};
+             });
+}
+
+grpc::ServerUnaryReactor* IdentityAdminService::ResumeIdentity(
+    grpc::CallbackServerContext* context, const v1::ResumeIdentityRequest* request,
+    v1::ResumeIdentityResponse* response) {
+  return run(*context, "ResumeIdentity",
+             [this, request, response](const rpc::Caller& caller) -> Result<void> {
+               set_identity(*response->mutable_identity(),
+                            TRY(admin_.resume(caller, request->uri())));
+               return {};
+             });
+}
+
+grpc::ServerUnaryReactor* IdentityAdminService::DeleteIdentity(
+    grpc::CallbackServerContext* context, const v1::DeleteIdentityRequest* request,
+    v1::DeleteIdentityResponse*) {
+  return run(*context, "DeleteIdentity", [this, request](const rpc::Caller& caller) {
+    return admin_.remove(caller, request->uri());
+  });
+}
+
+grpc::ServerUnaryReactor* IdentityAdminService::SetPsk(grpc::CallbackServerContext* context,
+                                                       const v1::SetPskRequest* request,
+                                                       v1::SetPskResponse* response) {
+  const auto psk = std::make_shared<NewPsk>();
+  psk->id = to_vector(as_bytes(request->psk_id()));
+  psk->key = take_psk(*request);
+  return run(*context, "SetPsk",
+             [this, request, response, psk](const rpc::Caller& caller) -> Result<void> {
+               set_identity(*response->mutable_identity(),
+                            TRY(admin_.set_psk(caller, request->uri(), std::move(*psk))));
+               return {};
+             });
+}
+
+grpc::ServerUnaryReactor* IdentityAdminService::ShareTpk(grpc::CallbackServerContext* context,
+                                                         const v1::ShareTpkRequest* request,
+                                                         v1::ShareTpkResponse* response) {
+  return run(
+      *context, "ShareTpk",
+      [this, request, response](const rpc::Caller& caller) -> Result<void> {
+        const SharedTpk shared = TRY(admin_.share_tpk(caller, request->uri()));
+        response->set_tpk_id(to_string(Bytes(shared.id)));
+        response->set_tpk(shared.key.reveal().data(), shared.key.size());
+        return {};
+      },
+      [response] { wipe(*response->mutable_tpk()); });
+}
+
+grpc::ServerUnaryReactor* IdentityAdminService::UnshareTpk(grpc::CallbackServerContext* context,
+                                                           const v1::UnshareTpkRequest* request,
+                                                           v1::UnshareTpkResponse* response) {
+  return run(*context, "UnshareTpk",
+             [this, request, response](const rpc::Caller& caller) -> Result<void> {
+               const std::size_t removed =
+                   TRY(admin_.unshare_tpk(caller, request->uri(), as_bytes(request->tpk_id())));
+               response->set_removed(static_cast<std::uint32_t>(removed));
+               return {};
+             });
+}
+
+}  // namespace keystub::kms

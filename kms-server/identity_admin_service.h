@@ -1,0 +1,63 @@
+// IdentityAdmin over gRPC: adapts the admin RPCs to IdentityAdmin, on the store executor.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "keystub/v1/identity_admin.grpc.pb.h"
+#include "kms-server/identity_admin.h"
+#include "kms-server/store_executor.h"
+#include "rpc/guard.h"
+
+namespace keystub::kms {
+
+// Who may administer: processes on the Unix socket, and certificates with one of these names.
+std::vector<rpc::MethodRule> admin_method_rules(const std::vector<std::string>& certificate_names);
+
+class IdentityAdminService final : public v1::IdentityAdmin::CallbackService {
+ public:
+  // All must outlive the server that this is registered with.
+  IdentityAdminService(IdentityAdmin& admin, StoreExecutor& executor, const rpc::Guard& guard)
+      : admin_(admin), executor_(executor), guard_(guard) {}
+
+  grpc::ServerUnaryReactor* CreateIdentity(grpc::CallbackServerContext* context,
+                                           const v1::CreateIdentityRequest* request,
+                                           v1::CreateIdentityResponse* response) override;
+  grpc::ServerUnaryReactor* GetIdentity(grpc::CallbackServerContext* context,
+                                        const v1::GetIdentityRequest* request,
+                                        v1::GetIdentityResponse* response) override;
+  grpc::ServerUnaryReactor* ListIdentities(grpc::CallbackServerContext* context,
+                                           const v1::ListIdentitiesRequest* request,
+                                           v1::ListIdentitiesResponse* response) override;
+  grpc::ServerUnaryReactor* SuspendIdentity(grpc::CallbackServerContext* context,
+                                            const v1::SuspendIdentityRequest* request,
+                                            v1::SuspendIdentityResponse* response) override;
+  grpc::ServerUnaryReactor* ResumeIdentity(grpc::CallbackServerContext* context,
+                                           const v1::ResumeIdentityRequest* request,
+                                           v1::ResumeIdentityResponse* response) override;
+  grpc::ServerUnaryReactor* DeleteIdentity(grpc::CallbackServerContext* context,
+                                           const v1::DeleteIdentityRequest* request,
+                                           v1::DeleteIdentityResponse* response) override;
+  grpc::ServerUnaryReactor* SetPsk(grpc::CallbackServerContext* context,
+                                   const v1::SetPskRequest* request,
+                                   v1::SetPskResponse* response) override;
+  grpc::ServerUnaryReactor* ShareTpk(grpc::CallbackServerContext* context,
+                                     const v1::ShareTpkRequest* request,
+                                     v1::ShareTpkResponse* response) override;
+  grpc::ServerUnaryReactor* UnshareTpk(grpc::CallbackServerContext* context,
+                                       const v1::UnshareTpkRequest* request,
+                                       v1::UnshareTpkResponse* response) override;
+
+ private:
+  // Admits the caller and runs `work` on the executor; its result is the status.
+  grpc::ServerUnaryReactor* run(grpc::CallbackServerContext& context, std::string_view method,
+                                std::function<Result<void>(const rpc::Caller&)> work,
+                                std::function<void()> on_done = {});
+
+  IdentityAdmin& admin_;
+  StoreExecutor& executor_;
+  const rpc::Guard& guard_;
+};
+
+}  // namespace keystub::kms

@@ -1,0 +1,182 @@
+// kms-server: the KMS daemon. Verbs: init, run, healthcheck.
+#include <sys/stat.h>
+
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "kms-server/init.h"
+#include "kms-server/kek.h"
+#include "kms-server/kms_server.h"
+#include "kms-server/settings.h"
+#include "kms-server/sqlite_store.h"
+#include "replay/replay_window.h"
+#include "rpc/channel.h"
+#include "rpc/health.h"
+#include "rpc/library_log.h"
+#include "service/command_line.h"
+#include "service/config.h"
+#include "service/lifecycle.h"
+#include "service/log.h"
+#include "service/metrics.h"
+
+namespace keystub::kms {
+namespace {
+
+constexpr const char* kProgram = "kms-server";
+constexpr const char* kPlaintextFlag = "--insecure-plaintext-tickets-i-know-what-i-am-doing";
+constexpr std::chrono::seconds kHealthTimeout{3};
+
+struct RunOptions {
+  std::string config;
+  std::string ready_file;
+  bool check_config = false;
+  bool dump_config = false;
+  bool plaintext_tickets = false;
+};
+
+void route_grpc_log(service::Log& log) {
+  rpc::route_library_log([&log](rpc::LibrarySeverity severity, std::string_view text) {
+    if (severity == rpc::LibrarySeverity::error) {
+      log.warning("gRPC", {{"detail", text}});
+    } else {
+      log.debug("gRPC", {{"detail", text}});
+    }
+  });
+}
+
+Result<std::unique_ptr<replay::ReplayWindow>> open_replay_window(const Settings& settings,
+                                                                 const Clock& clock,
+                                                                 service::Log& log) {
+  replay::Options options;
+  options.skew = settings.clock_skew;
+  options.capacity = settings.replay_capacity;
+  auto window = TRY(replay::ReplayWindow::open(settings.replay_file, clock, options));
+  if (window->memory() == replay::Memory::lost) {
+    log.warning("the replay window was lost: messages are refused until their time is newer",
+                {{"because", window->lost_because()}});
+  }
+  return window;
+}
+
+Result<void> serve(const RunOptions& options, const Settings& settings) {
+  TRY(service::harden_process());
+  const auto signals = TRY(service::Signals::create());
+  // gRPC's log sink lives for ever.
+  static service::Log log(kProgram, settings.log_level);
+  route_grpc_log(log);
+
+  const SystemClock clock;
+  OpenSslRandom random;
+  service::Metrics metrics;
+  const Kek kek = TRY(Kek::load(settings.kek_file));
+  SqliteStoreOptions store_options;
+  store_options.path = settings.database;
+  store_options.max_waiting_changes = settings.store_max_waiting;
+  const auto store = TRY(SqliteStore::open(store_options, kek, clock));
+  const auto replay = TRY(open_replay_window(settings, clock, log));
+  if (options.plaintext_tickets) {
+    log.warning("!!! TICKETS ARE SERVED WITHOUT TLS: whoever listens sees who talks to whom !!!",
+                {{"flag", kPlaintextFlag}});
+  }
+  const auto server =
+      TRY(KmsServer::start(settings, {*store, kek, *replay, clock, random, log, &metrics,
+                                      options.plaintext_tickets}));
+
+  std::vector<service::Endpoint> endpoints = server->endpoints();
+  if (settings.metrics_address) {
+    endpoints.push_back({"metrics", TRY(metrics.expose(*settings.metrics_address))});
+  }
+  for (const service::Endpoint& endpoint : endpoints) {
+    log.info("listening", {{"name", endpoint.name}, {"address", endpoint.address}});
+  }
+  TRY(service::announce_ready(options.ready_file, endpoints));
+  signals->wait_for_stop();
+  log.info("stopping");
+  service::announce_stopping(options.ready_file);
+  server->stop();
+  return {};
+}
+
+int run(const RunOptions& options) {
+  auto config = service::Config::load(options.config);
+  if (!config) return service::report(kProgram, config.error());
+  const auto settings = read_settings(*config);
+  if (!settings) return service::report(kProgram, settings.error());
+  if (options.dump_config) {
+    std::fputs(config->dump().c_str(), stdout);
+    return service::kExitOk;
+  }
+  if (options.check_config) return service::kExitOk;
+  const auto served = serve(options, *settings);
+  return served ? service::kExitOk : service::report(kProgram, served.error());
+}
+
+int init(const InitOptions& options) {
+  ::umask(077);
+  const SystemClock clock;
+  OpenSslRandom random;
+  const auto done = init_data_folder(options, clock, random);
+  if (!done) return service::report(kProgram, done.error());
+  std::printf("made %s; start it with: %s run --config %s\n", options.data.c_str(), kProgram,
+              (options.data / kConfigFile).c_str());
+  return service::kExitOk;
+}
+
+Result<void> check_health(const std::string& config_file) {
+  auto config = TRY(service::Config::load(config_file));
+  const Settings settings = TRY(read_settings(config));
+  if (!settings.admin_socket.empty()) {
+    return rpc::check_health(rpc::open_unix_channel(settings.admin_socket), kHealthTimeout);
+  }
+  // The KMS's own certificate proves us to ourselves, should one be required.
+  const TlsFiles& tls = settings.ticket_tls;
+  const auto channel = TRY(rpc::open_tls_channel(
+      settings.ticket_address, {tls.client_ca, tls.certificate, tls.private_key}));
+  return rpc::check_health(channel, kHealthTimeout);
+}
+
+}  // namespace
+}  // namespace keystub::kms
+
+int main(int argc, char** argv) {
+  using namespace keystub;
+  service::CommandLine command_line(
+      kms::kProgram, "The key management service: issues and resolves MIKEY-TICKET tickets.",
+      service::exit_code_table());
+
+  kms::InitOptions init_options;
+  std::string data;
+  service::Verb& init =
+      command_line.top().verb("init", "Makes the data folder of a new KMS; overwrites nothing.");
+  init.required_option("--data", data, "the folder")
+      .option("--identity", init_options.identity, "what the KMS calls itself (IDRkms)")
+      .option("--listen", init_options.listen, "address of the ticket port, \"ip:port\"")
+      .option("--dns-name", init_options.dns_names, "a name for the server certificate")
+      .action([&] {
+        init_options.data = data;
+        return kms::init(init_options);
+      });
+
+  kms::RunOptions run_options;
+  service::Verb& run = command_line.top().verb("run", "Runs the KMS until SIGTERM or SIGINT.");
+  run.required_option("--config", run_options.config, "the configuration file")
+      .option("--ready-file", run_options.ready_file, "written with the addresses, once ready")
+      .flag("--check-config", run_options.check_config, "checks the configuration and ends")
+      .flag("--dump-config", run_options.dump_config, "prints the effective configuration")
+      .flag(kms::kPlaintextFlag, run_options.plaintext_tickets,
+            "serves tickets without TLS; never outside a lab")
+      .action([&] { return kms::run(run_options); });
+
+  std::string health_config;
+  command_line.top()
+      .verb("healthcheck", "Asks a running KMS whether it serves.")
+      .required_option("--config", health_config, "the configuration file")
+      .action([&] {
+        const auto healthy = kms::check_health(health_config);
+        return healthy ? service::kExitOk : service::report(kms::kProgram, healthy.error());
+      });
+  return command_line.run(argc, argv);
+}

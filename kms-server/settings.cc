@@ -1,0 +1,140 @@
+#include "kms-server/settings.h"
+
+#include <charconv>
+
+namespace keystub::kms {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::int64_t kMaxThreads = 64;
+constexpr std::int64_t kMaxWaiting = 1'000'000;
+constexpr std::int64_t kMaxCachedKeys = 10'000'000;
+// The replay window takes 64 octets for each, in two generations.
+constexpr std::int64_t kMinReplayCapacity = 1024;
+constexpr std::int64_t kMaxReplayCapacity = std::int64_t{1} << 26;
+constexpr std::int64_t kMaxOutstanding = 65'536;
+constexpr std::int64_t kMaxKeysInTicket = 32;
+
+void read_store(service::Config& config, Settings& settings) {
+  settings.database = config.required_path("store.database");
+  settings.kek_file = config.required_path("store.kek_file");
+  settings.store_threads =
+      static_cast<std::size_t>(config.integer("store.threads", 4, 1, kMaxThreads));
+  settings.store_max_waiting =
+      static_cast<std::size_t>(config.integer("store.max_waiting", 1024, 1, kMaxWaiting));
+  settings.store_timeout = config.duration("store.timeout", 2s, 10ms, 60s);
+  settings.cached_keys =
+      static_cast<std::size_t>(config.integer("store.cached_keys", 100'000, 16, kMaxCachedKeys));
+
+  settings.replay_file = config.required_path("replay.file");
+  settings.clock_skew = config.duration("replay.skew", 60s, 1s, 1h);
+  settings.replay_capacity = static_cast<std::size_t>(config.integer(
+      "replay.capacity", std::int64_t{1} << 19, kMinReplayCapacity, kMaxReplayCapacity));
+}
+
+void read_audit(service::Config& config, Settings& settings) {
+  settings.audit.path = config.required_path("audit.file");
+  const std::string fsync =
+      config.choice("audit.fsync", "group", {"group", "always", "interval"});
+  settings.audit.fsync = fsync == "always"     ? AuditFsync::always
+                         : fsync == "interval" ? AuditFsync::interval
+                                               : AuditFsync::group;
+  settings.audit.interval = config.duration("audit.interval", 1s, 10ms, 1min);
+  settings.refuse_without_audit =
+      config.choice("audit.on_failure", "refuse", {"refuse", "continue"}) == "refuse";
+}
+
+void read_policy(service::Config& config, Settings& settings) {
+  PolicySettings& policy = settings.policy;
+  policy.require_forking = config.boolean("policy.require_forking", true);
+  policy.allow_128_bit_suite = config.boolean("policy.allow_128_bit_suite", true);
+  policy.allow_reuse = config.boolean("policy.allow_reuse", true);
+  policy.max_keys =
+      static_cast<std::size_t>(config.integer("policy.max_keys", 4, 1, kMaxKeysInTicket));
+  policy.max_validity = config.duration("policy.max_validity", 24h, 1min, 24h * 366);
+  policy.default_validity = config.duration("policy.default_validity", 24h, 1min, 24h * 366);
+  policy.start_margin = config.duration("policy.start_margin", 5min, 0s, 24h);
+  policy.clock_skew = settings.clock_skew;
+  if (policy.default_validity > policy.max_validity) {
+    config.fault("policy.default_validity", "is longer than policy.max_validity");
+  }
+}
+
+TlsFiles read_tls(service::Config& config, const std::string& section) {
+  return {config.path(section + ".certificate", {}), config.path(section + ".private_key", {}),
+          config.path(section + ".client_ca", {})};
+}
+
+void require_tls(service::Config& config, const std::string& section, const TlsFiles& tls) {
+  if (tls.certificate.empty()) config.fault(section + ".certificate", "is needed for TLS");
+  if (tls.private_key.empty()) config.fault(section + ".private_key", "is needed for TLS");
+  if (tls.client_ca.empty()) {
+    config.fault(section + ".client_ca", "is needed to verify client certificates");
+  }
+}
+
+void read_admin(service::Config& config, Settings& settings) {
+  if (const auto address = config.optional_address("admin.listen")) {
+    settings.admin_address = address->to_string();
+  }
+  settings.admin_tls = read_tls(config, "admin");
+  settings.admin_names = config.strings("admin.client_names", {});
+  settings.admin_socket = config.path("admin.unix_socket", {});
+  for (const std::string& text : config.strings("admin.allowed_uids", {})) {
+    uid_t uid = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), uid);
+    if (error != std::errc() || end != text.data() + text.size()) {
+      config.fault("admin.allowed_uids", "\"" + text + "\" is not a numeric user id");
+    } else {
+      settings.admin_uids.push_back(uid);
+    }
+  }
+  if (settings.admin_address) {
+    require_tls(config, "admin", settings.admin_tls);
+    // Every agent has a certificate of the same authority: one that may ask for tickets must not
+    // be able to make identities.
+    if (settings.admin_names.empty()) {
+      config.fault("admin.client_names", "name the certificates that may administer");
+    }
+  } else if (settings.admin_socket.empty()) {
+    config.fault("admin.unix_socket", "without it and without admin.listen nobody can administer");
+  }
+}
+
+}  // namespace
+
+mikey::Identity kms_identity(std::string text) {
+  const bool uri = text.find(':') != std::string::npos;
+  return {uri ? mikey::IdType::uri : mikey::IdType::nai, std::move(text)};
+}
+
+Result<Settings> read_settings(service::Config& config) {
+  Settings settings;
+  settings.identity = kms_identity(config.string("kms.identity", settings.identity.data));
+  if (settings.identity.data.empty()) config.fault("kms.identity", "must not be empty");
+  read_store(config, settings);
+  read_audit(config, settings);
+  read_policy(config, settings);
+
+  settings.ticket_address = config.address("tickets.listen", settings.ticket_address).to_string();
+  settings.ticket_tls = read_tls(config, "tickets");
+  require_tls(config, "tickets", settings.ticket_tls);
+  settings.require_client_certificate = config.boolean("tickets.require_client_certificate", false);
+  settings.max_outstanding = static_cast<std::size_t>(
+      config.integer("tickets.max_outstanding", 256, 1, kMaxOutstanding));
+  read_admin(config, settings);
+
+  if (const auto address = config.optional_address("metrics.listen")) {
+    settings.metrics_address = address->to_string();
+  }
+  const std::string level = config.choice(
+      "log.level", "info", {"trace", "debug", "info", "warning", "error", "off"});
+  if (const auto parsed = service::parse_log_level(level)) settings.log_level = *parsed;
+  settings.drain_time = config.duration("shutdown.drain", 5s, 0s, 10min);
+  settings.cancel_after = config.duration("shutdown.cancel_after", 2s, 0s, 1min);
+  TRY(config.finish());
+  return settings;
+}
+
+}  // namespace keystub::kms

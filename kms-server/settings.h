@@ -1,0 +1,70 @@
+// The configuration of kms-server: one struct, its reading from TOML, its validation.
+// docs/kms-server.md and deploy/examples/kms-server.toml explain every key.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "kms-server/audit.h"
+#include "kms-server/policy.h"
+#include "mikey/identity.h"
+#include "service/config.h"
+#include "service/log.h"
+
+namespace keystub::kms {
+
+struct TlsFiles {
+  std::filesystem::path certificate;
+  std::filesystem::path private_key;
+  std::filesystem::path client_ca;
+};
+
+struct Settings {
+  mikey::Identity identity = mikey::Identity::uri("sip:kms@localhost");  // IDRkms
+
+  std::filesystem::path database;
+  std::filesystem::path kek_file;
+  std::size_t store_threads = 4;
+  std::size_t store_max_waiting = 1024;
+  std::chrono::milliseconds store_timeout{2000};
+  std::size_t cached_keys = 100'000;
+
+  std::filesystem::path replay_file;
+  std::chrono::milliseconds clock_skew = std::chrono::seconds{60};
+  std::size_t replay_capacity = std::size_t{1} << 19;
+
+  AuditOptions audit;
+  bool refuse_without_audit = true;
+
+  PolicySettings policy;
+
+  std::string ticket_address = "127.0.0.1:7443";
+  TlsFiles ticket_tls;
+  bool require_client_certificate = false;
+  std::size_t max_outstanding = 256;
+
+  std::optional<std::string> admin_address;  // none: only the Unix socket
+  TlsFiles admin_tls;
+  std::vector<std::string> admin_names;  // in the client certificate
+  std::filesystem::path admin_socket;    // empty: none
+  std::vector<uid_t> admin_uids;         // beside our own and root
+
+  std::optional<std::string> metrics_address;
+  service::LogLevel log_level = service::LogLevel::info;
+  std::chrono::milliseconds drain_time{5000};
+  std::chrono::milliseconds cancel_after{2000};
+};
+
+// Reads every key and calls config.finish(): malformed, with a line per fault.
+Result<Settings> read_settings(service::Config& config);
+
+// "kms@example.com" is a NAI, "sip:kms@example.com" a URI.
+mikey::Identity kms_identity(std::string text);
+
+}  // namespace keystub::kms

@@ -1,0 +1,53 @@
+// TicketService over gRPC: adapts the three RPCs to TicketHandler (RFC 6043 4.2.1 and 4.2.3). The
+// rules of the stream stand in ticket_service.proto.
+#pragma once
+
+#include <atomic>
+#include <vector>
+
+#include "keystub/v1/ticket_service.grpc.pb.h"
+#include "kms-server/ticket_handler.h"
+#include "rpc/guard.h"
+#include "rpc/server.h"
+
+namespace keystub::kms {
+
+// Who may call what on the ticket port. The MAC inside a message authenticates its sender, so a
+// caller without a certificate is welcome unless one is required.
+std::vector<rpc::MethodRule> ticket_method_rules(bool require_client_certificate,
+                                                 bool allow_plaintext);
+
+class TicketService final : public v1::TicketService::CallbackService {
+ public:
+  // Handler and guard must outlive the server that this is registered with. `max_outstanding`:
+  // messages of one stream that wait for their answers to leave.
+  TicketService(TicketHandler& handler, const rpc::Guard& guard, std::size_t max_outstanding)
+      : handler_(handler), guard_(guard), max_outstanding_(max_outstanding) {}
+
+  // The drain of that server, as soon as it runs; calls are refused (UNAVAILABLE) until then.
+  void set_drain(rpc::Drain& drain) noexcept { drain_ = &drain; }
+
+  grpc::ServerUnaryReactor* RequestTicket(grpc::CallbackServerContext* context,
+                                          const v1::RequestTicketRequest* request,
+                                          v1::RequestTicketResponse* response) override;
+  grpc::ServerUnaryReactor* ResolveTicket(grpc::CallbackServerContext* context,
+                                          const v1::ResolveTicketRequest* request,
+                                          v1::ResolveTicketResponse* response) override;
+  grpc::ServerBidiReactor<v1::ExchangeRequest, v1::ExchangeResponse>* Exchange(
+      grpc::CallbackServerContext* context) override;
+
+ private:
+  template <class Request, class Response>
+  grpc::ServerUnaryReactor* unary(grpc::CallbackServerContext& context, const Request& request,
+                                  Response& response, std::string_view method, Accepted accepted);
+  // The caller, if it may call `method` and the server takes new work.
+  Result<rpc::Caller> admit(const grpc::CallbackServerContext& context,
+                            std::string_view method) const;
+
+  TicketHandler& handler_;
+  const rpc::Guard& guard_;
+  const std::size_t max_outstanding_;
+  std::atomic<rpc::Drain*> drain_{nullptr};
+};
+
+}  // namespace keystub::kms
