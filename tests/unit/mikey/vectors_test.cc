@@ -76,13 +76,13 @@ TEST_P(Vectors, EveryDerivationHasItsLabelAndItsKey) {
     if (step.at("step") != "derive") continue;
     ++derivations;
     const std::string name = step.at("name");
-    EXPECT_EQ(to_hex(label_for(s, name).bytes()), step.at("label")) << name;
+    EXPECT_EQ(to_hex(label_for(s, name).bytes()), step.at("label").get<std::string>()) << name;
     auto prf = Prf::keyed(static_cast<PrfFunc>(step.at("prf").get<int>()),
                           hex(step.at("inkey").get<std::string>()))
                    .value();
     ByteVector outkey(step.at("outkey_bits").get<std::size_t>() / 8);
     ASSERT_TRUE(prf.derive(hex(step.at("label").get<std::string>()), outkey).has_value());
-    EXPECT_EQ(to_hex(outkey), step.at("outkey")) << name;
+    EXPECT_EQ(to_hex(outkey), step.at("outkey").get<std::string>()) << name;
   }
   EXPECT_GT(derivations, 15);
 }
@@ -94,7 +94,7 @@ TEST_P(Vectors, EveryMacIsComputed) {
     const AuthKey key(hex(step.at("key").get<std::string>()));
     const Mac mac =
         compute_mac(s.suite(), key, {hex(step.at("input").get<std::string>())}).value();
-    EXPECT_EQ(to_hex(mac.bytes()), step.at("tag")) << step.at("what");
+    EXPECT_EQ(to_hex(mac.bytes()), step.at("tag").get<std::string>()) << step.at("what");
   }
 }
 
@@ -117,7 +117,7 @@ TEST_P(Vectors, EveryEncryptionIsComputed) {
     ASSERT_TRUE(aes_cm(s.suite(), keys, csb_id,
                        {TsType::ntp_utc, std::stoull(t, nullptr, 16)}, plain, out)
                     .has_value());
-    EXPECT_EQ(to_hex(out), step.at("output")) << what;
+    EXPECT_EQ(to_hex(out), step.at("output").get<std::string>()) << what;
   }
 }
 
@@ -268,7 +268,7 @@ class Play {
       const auto& forked = s_.json().at("results").at("keys_forked");
       EXPECT_EQ(resolved.session_keys.size(), forked.size());
       for (std::size_t i = 0; i < forked.size(); ++i) {
-        EXPECT_EQ(to_hex(resolved.session_keys[i].key.reveal()), forked[i].at("key"));
+        EXPECT_EQ(to_hex(resolved.session_keys[i].key.reveal()), forked[i].at("key").get<std::string>());
       }
     }
     return resolved;
@@ -294,10 +294,10 @@ class Play {
     for (std::size_t i = 0; i < expected.size(); ++i) {
       const EstablishedSession& session = established.sessions[i];
       EXPECT_EQ(session.cs_id, expected[i].at("cs_id").get<int>());
-      EXPECT_EQ(to_hex(session.spi), expected[i].at("spi"));
-      EXPECT_EQ(to_hex(session.tek.reveal()), expected[i].at("session_key"));
+      EXPECT_EQ(to_hex(session.spi), expected[i].at("spi").get<std::string>());
+      EXPECT_EQ(to_hex(session.tek.reveal()), expected[i].at("session_key").get<std::string>());
       if (std::string(expected[i].at("key_type")).ends_with("SALT")) {
-        EXPECT_EQ(to_hex(session.salt.reveal()), expected[i].at("salt"));
+        EXPECT_EQ(to_hex(session.salt.reveal()), expected[i].at("salt").get<std::string>());
       }
     }
   }
