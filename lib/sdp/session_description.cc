@@ -10,6 +10,11 @@ namespace {
 constexpr std::string_view kSessionOrder = "vosiuepcbtrzka";
 constexpr std::string_view kMediaOrder = "micbka";
 
+// A line's place in its section; r= belongs to the t= before it, so the two share one.
+std::size_t rank_of(char type, bool media) {
+  return (media ? kMediaOrder : kSessionOrder).find(type == 'r' ? 't' : type);
+}
+
 // Where and how a line is at fault; the line number goes into the text when one is known.
 std::unexpected<Error> bad_line(std::string text, std::string_view part, std::string_view clause) {
   return fail(Category::malformed, std::move(text), Place{"SDP", part, clause, 0});
@@ -70,7 +75,8 @@ std::optional<Int> number(std::string_view text) {
 
 Result<Origin> parse_origin(std::string_view value) {
   const auto part = words(value);
-  if (part.size() != 6 || !is_digits(part[1]) || !is_digits(part[2])) {
+  if (part.size() != 6 || !is_digits(part[1]) || !is_digits(part[2]) ||
+      !std::ranges::all_of(part, is_field)) {
     return bad_line("o= must be: user name, session id, version, IN, IP4 or IP6, address",
                     "o=", "RFC 8866 5.2");
   }
@@ -94,7 +100,7 @@ Result<std::string> format_origin(const Origin& origin) {
 
 Result<Connection> parse_connection(std::string_view value) {
   const auto part = words(value);
-  if (part.size() != 3) {
+  if (part.size() != 3 || !std::ranges::all_of(part, is_field)) {
     return bad_line("c= must be: IN, IP4 or IP6, address", "c=", "RFC 8866 5.7");
   }
   return Connection{std::string(part[0]), std::string(part[1]), std::string(part[2])};
@@ -141,6 +147,9 @@ Result<MediaLine> parse_media_line(std::string_view value) {
     return bad_line("media or protocol of m= is not a token", "m=", kClause);
   }
   line.formats.assign(part.begin() + 3, part.end());
+  if (!std::ranges::all_of(line.formats, is_field)) {
+    return bad_line("a format of m= holds a control character", "m=", kClause);
+  }
   return line;
 }
 
@@ -219,12 +228,11 @@ Result<void> Section::add_line(char type, std::string_view value) {
     return bad_line("m= and v= open a section and come once in it", "line", "RFC 8866 5");
   }
   const bool media = !lines_.empty() && lines_.front().type == 'm';
-  const std::string_view order = media ? kMediaOrder : kSessionOrder;
   // Lines of unknown types stay behind those that they followed; new ones go to the end.
   auto place = lines_.end();
-  if (const std::size_t rank = order.find(type); rank != std::string_view::npos) {
+  if (const std::size_t rank = rank_of(type, media); rank != std::string_view::npos) {
     while (place != lines_.begin()) {
-      const std::size_t before = order.find((place - 1)->type);
+      const std::size_t before = rank_of((place - 1)->type, media);
       if (before != std::string_view::npos && before <= rank) break;
       --place;
     }
@@ -263,6 +271,7 @@ void Section::remove_attributes(std::string_view name) {
 }
 
 void Section::remove_lines(char type) {
+  if (type == 'm' || type == 'v') return;
   std::erase_if(lines_, [&](const Line& line) { return line.type == type; });
 }
 
@@ -353,8 +362,9 @@ Result<SessionDescription> SessionDescription::parse(std::string_view text, cons
       }
       auto parsed = parse_media_line(value);
       if (!parsed) return std::unexpected(at_line(parsed.error(), number, line_start));
-      section = &out.media_.emplace_back();
-      out.media_.back().media_line_ = *std::move(parsed);
+      MediaSection media;
+      media.media_line_ = *std::move(parsed);
+      section = &out.media_.emplace_back(std::move(media));
     } else if (type == 'o') {
       const auto parsed = parse_origin(value);
       if (!parsed) return std::unexpected(at_line(parsed.error(), number, line_start));

@@ -87,6 +87,7 @@ class Section {
   Result<void> set_attribute(std::string_view name,
                              std::optional<std::string_view> value = std::nullopt);
   void remove_attributes(std::string_view name);
+  // All lines of a type; m= and v= stay, a section is nothing without them.
   void remove_lines(char type);
 
   // c= of this section alone. No value where there is none; malformed if it cannot be read.
@@ -120,6 +121,7 @@ class MediaSection : public Section {
 
  private:
   friend class SessionDescription;
+  MediaSection() = default;
   MediaLine media_line_;
 };
 
