@@ -222,7 +222,7 @@ void Endpoint::judge_send(const RawHead& raw) {
 
 // Decides on an error for the request at hand. 413 goes out at once, so that the sender stops in
 // the middle of a large chunk; the others when the request has ended.
-void Endpoint::refuse(std::uint16_t status, std::string why, std::string comment) {
+void Endpoint::refuse(std::uint16_t status, const std::string& why, std::string comment) {
   Incoming& in = *incoming_;
   in.refused = true;
   in.status = status;

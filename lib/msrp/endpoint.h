@@ -249,7 +249,7 @@ class Endpoint {
   void on_body(Bytes piece);
   void on_end(Flag flag);
   void judge_send(const RawHead& raw);
-  void refuse(std::uint16_t status, std::string why, std::string comment = {});
+  void refuse(std::uint16_t status, const std::string& why, std::string comment = {});
   void answer(std::uint16_t status, std::string_view comment);
   void finish_chunk(Flag flag);
   void complete_message(Assembly& assembly);

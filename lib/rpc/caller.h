@@ -29,6 +29,8 @@ constexpr std::string_view caller_kind_name(CallerKind kind) noexcept {
 class CallerKinds {
  public:
   constexpr CallerKinds() = default;
+  // A kind is a set of one.
+  // NOLINTNEXTLINE(google-explicit-constructor)
   constexpr CallerKinds(CallerKind kind) : bits_(static_cast<std::uint8_t>(kind)) {}
   constexpr bool contains(CallerKind kind) const {
     return (bits_ & static_cast<std::uint8_t>(kind)) != 0;

@@ -118,7 +118,7 @@ struct CommandLine::Impl {
 
 CommandLine::CommandLine(std::string program, std::string description, std::string footer)
     : impl_(std::make_unique<Impl>(program, std::move(description))) {
-  impl_->app.set_version_flag("--version", program + " " + KEYSTUB_VERSION);
+  impl_->app.set_version_flag("--version", std::move(program) + " " + KEYSTUB_VERSION);
   impl_->app.footer(std::move(footer));
 }
 CommandLine::~CommandLine() = default;
