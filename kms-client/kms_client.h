@@ -8,7 +8,7 @@
 //                                .kms = Identity::uri("sip:kms@example.com"),
 //                                .psk_id = {}, .psk = std::move(psk)}, clock, random);
 //   GrantedTicket ticket = TRY(alice.request_ticket(
-//       TRY(ticket_wish(clock, random, {"sip:bob@example.com"}, 1h))));
+//       TRY(alice.ticket_wish({"sip:bob@example.com"}, std::chrono::hours{1}))));
 //
 // A call that meets an unavailable KMS is tried again, with backoff, until its time is over; each
 // attempt is a newly built message (CSB ID, T and RAND are new: the same octets would be a replay).
@@ -96,6 +96,11 @@ class KmsClient {
   // Cancels what still runs and waits until its callbacks have returned.
   ~KmsClient();
 
+  // A wish as the profile has it: mode 1, key forking, not reusable, one TGK of 32 octets with a
+  // random SPI, for these responders (URIs; mikey::kAnyResponder: anybody), valid from now on.
+  Result<mikey::TicketPolicy> ticket_wish(const std::vector<std::string>& responders,
+                                          std::chrono::seconds validity) const;
+
   // Block until there is an answer.
   Result<mikey::GrantedTicket> request_ticket(mikey::TicketPolicy wish,
                                               const CallOptions& options = {});
@@ -122,11 +127,5 @@ class KmsClient {
   const mikey::Environment env_;
   const std::shared_ptr<Running> running_;
 };
-
-// The wish of the profile: mode 1, key forking, one TGK of 32 octets with a random SPI, valid from
-// now until `validity` later, for these responders (URIs; mikey::kAnyResponder: anybody).
-Result<mikey::TicketPolicy> ticket_wish(const Clock& clock, RandomSource& random,
-                                        const std::vector<std::string>& responders,
-                                        std::chrono::seconds validity);
 
 }  // namespace keystub::kms_client

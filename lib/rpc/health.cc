@@ -18,10 +18,11 @@ Result<void> check_health(const std::shared_ptr<grpc::Channel>& channel,
   const grpc::Slice empty(std::string{});
   const grpc::ByteBuffer request(&empty, 1);
   grpc::ByteBuffer response;
-  std::promise<grpc::Status> done;
+  // Shared with the callback, which may still be inside set_value when get() returns.
+  const auto done = std::make_shared<std::promise<grpc::Status>>();
   stub.UnaryCall(&context, "/grpc.health.v1.Health/Check", grpc::StubOptions(), &request,
-                 &response, [&done](grpc::Status status) { done.set_value(std::move(status)); });
-  const grpc::Status status = done.get_future().get();
+                 &response, [done](grpc::Status status) { done->set_value(std::move(status)); });
+  const grpc::Status status = done->get_future().get();
   if (!status.ok()) {
     return fail(Category::unavailable, "health check: " + status.error_message());
   }
