@@ -84,3 +84,13 @@ function(keystub_fuzzer name)
     set_tests_properties(corpus-${name} PROPERTIES LABELS corpus TIMEOUT 120)
   endif()
 endfunction()
+
+# keystub_python_test(NAME LABEL FILE): the unittest cases of a Python file, which find the real
+# binaries in KEYSTUB_BIN. Debian's interpreter: the one that python3-grpcio is installed for.
+function(keystub_python_test name label file)
+  add_test(NAME ${name}
+    COMMAND /usr/bin/python3 -B ${CMAKE_SOURCE_DIR}/tests/integration/runner.py ${name}
+      ${CMAKE_CURRENT_SOURCE_DIR}/${file})
+  set_tests_properties(${name} PROPERTIES LABELS ${label} TIMEOUT 300
+    ENVIRONMENT "KEYSTUB_BIN=${CMAKE_BINARY_DIR}/bin")
+endfunction()

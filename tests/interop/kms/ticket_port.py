@@ -1,0 +1,87 @@
+"""The KMS's ports through python3-grpcio: stubs made from proto/ when the test runs."""
+
+import importlib
+import pathlib
+import subprocess
+import sys
+
+import grpc
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+SERVICE = "/keystub.v1.TicketService/"
+TIMEOUT = 15
+
+
+class Stubs:
+    """The generated modules, in a folder of the test."""
+
+    def __init__(self, folder):
+        proto = ROOT / "proto"
+        files = [proto / "keystub/v1/ticket_service.proto", proto / "keystub/v1/options.proto",
+                 proto / "keystub/v1/identity_admin.proto", proto / "google/rpc/status.proto"]
+        subprocess.run([sys.executable, "-m", "grpc_tools.protoc", f"-I{proto}", "-I/usr/include",
+                        f"--python_out={folder}", *map(str, files)], check=True)
+        sys.path.insert(0, str(folder))
+        # google is a package already: ours adds google.rpc to it.
+        google = importlib.import_module("google")
+        google.__path__.append(str(folder / "google"))
+        self.ticket = importlib.import_module("keystub.v1.ticket_service_pb2")
+        self.admin = importlib.import_module("keystub.v1.identity_admin_pb2")
+        self.status = importlib.import_module("google.rpc.status_pb2")
+
+
+class TicketPort:
+    def __init__(self, stubs, address, ca_file):
+        self.stubs = stubs
+        credentials = grpc.ssl_channel_credentials(pathlib.Path(ca_file).read_bytes())
+        self.channel = grpc.secure_channel(address, credentials)
+
+    def close(self):
+        self.channel.close()
+
+    def request(self, mikey):
+        """REQUEST_INIT in, REQUEST_RESP out; grpc.RpcError when refused."""
+        ticket = self.stubs.ticket
+        call = self.channel.unary_unary(
+            SERVICE + "RequestTicket",
+            request_serializer=ticket.RequestTicketRequest.SerializeToString,
+            response_deserializer=ticket.RequestTicketResponse.FromString)
+        return call(ticket.RequestTicketRequest(mikey=mikey), timeout=TIMEOUT).mikey
+
+    def exchange(self, requests):
+        """The stream: an iterator of ExchangeRequests in, of ExchangeResponses out."""
+        ticket = self.stubs.ticket
+        call = self.channel.stream_stream(
+            SERVICE + "Exchange",
+            request_serializer=ticket.ExchangeRequest.SerializeToString,
+            response_deserializer=ticket.ExchangeResponse.FromString)
+        return call(requests, timeout=TIMEOUT)
+
+    def refusal_of(self, error):
+        """The Refusal in the details of a status."""
+        details = dict(error.trailing_metadata()).get("grpc-status-details-bin")
+        status = self.stubs.status.Status.FromString(details)
+        refusal = self.stubs.ticket.Refusal()
+        if len(status.details) != 1 or not status.details[0].Unpack(refusal):
+            raise AssertionError(f"the status does not hold one Refusal: {status}")
+        return refusal
+
+
+class AdminPort:
+    """The admin port on its Unix socket: who we are is told by the kernel."""
+
+    def __init__(self, stubs, socket_file):
+        self.stubs = stubs
+        self.channel = grpc.insecure_channel(f"unix:{socket_file}")
+
+    def close(self):
+        self.channel.close()
+
+    def create_user(self, uri, psk, psk_id=b""):
+        admin = self.stubs.admin
+        call = self.channel.unary_unary(
+            "/keystub.v1.IdentityAdmin/CreateIdentity",
+            request_serializer=admin.CreateIdentityRequest.SerializeToString,
+            response_deserializer=admin.CreateIdentityResponse.FromString)
+        return call(admin.CreateIdentityRequest(uri=uri, kind=admin.IDENTITY_KIND_USER,
+                                                psk_id=psk_id, psk=psk), timeout=TIMEOUT).identity
