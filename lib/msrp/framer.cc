@@ -167,10 +167,7 @@ Result<void> Framer::count_body(std::size_t octets) {
 std::size_t Framer::find_end(Bytes input) const {
   const std::string_view text = as_text(input);
   for (std::size_t at = 0; (at = text.find('\r', at)) != std::string_view::npos; ++at) {
-    const std::string_view candidate = text.substr(at, delimiter_.size());
-    if (!std::string_view(delimiter_).starts_with(candidate)) continue;
-    const std::size_t flag_at = at + delimiter_.size();
-    if (flag_at >= text.size() || is_flag(text[flag_at])) return at;
+    if (std::string_view(delimiter_).starts_with(text.substr(at, delimiter_.size()))) return at;
   }
   return text.size();
 }

@@ -672,6 +672,7 @@ TEST_F(MsrpEndpoint, WaitsForAnswersWhenTooManyAreOutstanding) {
   End alice(clock, settings);
   ASSERT_TRUE(alice.endpoint.send(text_message("1234"), body_of(6000)).has_value());
   const std::string text = alice.written();
+  EXPECT_EQ(alice.endpoint.counters().body_octets_sent, 4096U);
   EXPECT_FALSE(alice.endpoint.has_output());
   alice.answer_to(response("200 OK", transaction_id(text, 0), kToAlice));
   EXPECT_TRUE(alice.listener.results.empty());
@@ -691,6 +692,20 @@ TEST_F(MsrpEndpoint, AnErrorAnswerEndsTheMessage) {
   EXPECT_EQ(alice.listener.results, std::vector<std::string>{"1234 413"});
   EXPECT_FALSE(alice.endpoint.has_output());
   EXPECT_TRUE(alice.endpoint.has_room(4 << 20));
+}
+
+TEST_F(MsrpEndpoint, AMessageFailsOnceHoweverManyOfItsChunksDo) {
+  EndpointSettings settings;
+  settings.max_chunk_octets = 2048;
+  End alice(clock, settings);
+  ASSERT_TRUE(alice.endpoint.send(text_message("1234"), body_of(6000)).has_value());
+  const std::string text = alice.written();
+  alice.answer_to(response("413 stop", transaction_id(text, 1), kToAlice));
+  alice.answer_to(response("415 no", transaction_id(text, 0), kToAlice));
+  clock.advance(30s);
+  alice.endpoint.on_time();
+  EXPECT_EQ(alice.listener.results, std::vector<std::string>{"1234 413"});
+  EXPECT_EQ(alice.endpoint.counters().messages_failed, 1U);
 }
 
 TEST_F(MsrpEndpoint, InterruptsTheChunkThatThePeerDoesNotWant) {
