@@ -188,7 +188,9 @@ void MediaConnection::close_in_order() {
     if (count < 0 && (errno == EAGAIN || errno == EINTR)) continue;
     if (count <= 0) break;
     if (!tls_->feed(Bytes(buffer.data(), static_cast<std::size_t>(count)))) break;
-    std::ignore = flush();
+    // What is still said is not listened to any more; behind it comes close_notify.
+    while (tls_->read(buffer).value_or(0) != 0) {
+    }
   }
   context_.reporter.event("tls ended",
                           {{"by_both", tls_->state() == tlspsk::State::closed},

@@ -71,6 +71,8 @@ TEST_F(MediaConnectionPair, UE_1_MessagesCrossBothWays) {
   EXPECT_THAT(server_.events, HasSubstr("ping"));
   EXPECT_THAT(client_.events, HasSubstr("TLSv1.3"));
   EXPECT_THAT(client_.events, HasSubstr("status      200"));
+  EXPECT_THAT(client_.events, HasSubstr("by_both     yes"));
+  EXPECT_THAT(server_.events, HasSubstr("by_both     yes"));
 }
 
 // RFC 4975 5.4: the active side speaks first even if it has nothing to say.
