@@ -1,0 +1,109 @@
+// The verbs of kmsctl. Each group registers its verbs and holds what their options fill.
+#pragma once
+
+#include <memory>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "kms-client/kmsctl/connection.h"
+#include "kms-client/kmsctl/output.h"
+#include "service/command_line.h"
+#include "service/secret_file.h"
+
+namespace keystub::kmsctl {
+
+// What all verbs share. Made before the command line is parsed, read when a verb runs.
+struct Session {
+  std::ostream& out;
+  const Clock& clock;
+  RandomSource& random;
+  std::string socket;
+  std::string server;
+  std::string server_name;
+  std::string ca;
+  std::string certificate;
+  std::string private_key;
+  std::string timeout = "10s";
+  std::string output = "table";
+
+  Format format() const { return output == "json" ? Format::json : Format::table; }
+  Result<ConnectionOptions> connection() const;
+  Result<std::unique_ptr<AdminClient>> admin() const;
+};
+
+// A key from --psk-file or standard input; never from the command line.
+struct PskOptions {
+  std::string file;
+  std::string encoding = "hex";
+  std::string id;
+
+  bool given() const { return !file.empty(); }
+  Result<Psk> read() const;
+};
+
+// "kmsctl: …" on standard error and the exit code, or 0.
+int exit_code_of(const Result<void>& result);
+
+class IdentityCommands {
+ public:
+  // `session` and the object must outlive CommandLine::run().
+  IdentityCommands(service::Verb& top, Session& session);
+
+ private:
+  Result<void> create();
+  Result<void> set_psk();
+  Result<void> list();
+  Result<void> one(Result<v1::Identity> (AdminClient::*call)(const std::string&));
+  Result<void> remove();
+  // Where the key of create and set-psk comes from: a file, or newly made and written to one.
+  Result<Psk> obtain_psk();
+  // After the call: a key that the KMS refused is no key, so its new file goes again.
+  template <class T>
+  Result<T> keep_or_drop_new_psk(Result<T> result);
+
+  Session& session_;
+  std::string uri_;
+  std::string kind_ = "user";
+  std::string prefix_;
+  std::string new_psk_;
+  PskOptions psk_;
+};
+
+class TpkCommands {
+ public:
+  TpkCommands(service::Verb& top, Session& session);
+
+ private:
+  Result<void> share();
+  Result<void> unshare();
+
+  Session& session_;
+  std::string identity_;
+  std::string out_;
+  bool to_stdout_ = false;
+  std::string tpk_id_;
+};
+
+class TicketCommands {
+ public:
+  TicketCommands(service::Verb& top, Session& session);
+
+ private:
+  Result<void> request();
+  Result<void> resolve();
+
+  Session& session_;
+  std::string identity_;
+  std::string kms_;
+  PskOptions psk_;
+  std::vector<std::string> responders_;
+  std::string validity_ = "1h";
+  std::string ticket_file_;
+  std::string transfer_file_;
+  std::string trace_id_;
+};
+
+}  // namespace keystub::kmsctl

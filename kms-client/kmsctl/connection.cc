@@ -1,0 +1,123 @@
+#include "kms-client/kmsctl/connection.h"
+
+#include <utility>
+
+#include "base/secret.h"
+#include "keystub/v1/identity_admin.grpc.pb.h"
+#include "rpc/call.h"
+#include "rpc/channel.h"
+#include "rpc/status.h"
+
+namespace keystub::kmsctl {
+namespace {
+
+using Stub = v1::IdentityAdmin::Stub;
+
+}  // namespace
+
+struct AdminClient::Impl {
+  std::unique_ptr<Stub> stub;
+  std::chrono::milliseconds timeout;
+
+  template <class Request, class Response>
+  Result<Response> call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
+                                                     Response*),
+                        const Request& request, std::string_view what) {
+    grpc::ClientContext context;
+    rpc::prepare(context, timeout);
+    Response response;
+    const grpc::Status status = (stub.get()->*method)(&context, request, &response);
+    if (!status.ok()) return std::unexpected(rpc::to_error(status, what));
+    return response;
+  }
+};
+
+AdminClient::AdminClient(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+AdminClient::~AdminClient() = default;
+
+Result<std::unique_ptr<AdminClient>> AdminClient::open(const ConnectionOptions& options) {
+  if (options.socket.empty() && options.server.empty()) {
+    return fail(Category::malformed,
+                "say where the KMS is: --socket PATH, or --server IP:PORT with --ca, --cert, --key");
+  }
+  std::shared_ptr<grpc::Channel> channel;
+  if (!options.socket.empty()) {
+    channel = rpc::open_unix_channel(options.socket);
+  } else {
+    channel = TRY(rpc::open_tls_channel(options.server,
+                                        {options.ca, options.certificate, options.private_key},
+                                        {.server_name = options.server_name}));
+  }
+  return std::unique_ptr<AdminClient>(new AdminClient(std::make_unique<Impl>(
+      v1::IdentityAdmin::NewStub(std::move(channel)), options.timeout)));
+}
+
+Result<v1::Identity> AdminClient::create(v1::CreateIdentityRequest& request) {
+  auto response = impl_->call(&Stub::CreateIdentity, request, "create identity");
+  keystub::wipe(*request.mutable_psk());
+  return std::move(*TRY(std::move(response)).mutable_identity());
+}
+
+Result<v1::Identity> AdminClient::get(const std::string& uri) {
+  v1::GetIdentityRequest request;
+  request.set_uri(uri);
+  return std::move(
+      *TRY(impl_->call(&Stub::GetIdentity, request, "show identity")).mutable_identity());
+}
+
+Result<void> AdminClient::list(const std::string& uri_prefix,
+                               const std::function<void(const v1::Identity&)>& each) {
+  v1::ListIdentitiesRequest request;
+  request.set_uri_prefix(uri_prefix);
+  do {
+    const auto page = TRY(impl_->call(&Stub::ListIdentities, request, "list identities"));
+    for (const auto& identity : page.identities()) each(identity);
+    if (!page.next_page_token().empty() && page.next_page_token() == request.page_token()) {
+      return fail(Category::internal, "list identities: the KMS repeats a page");
+    }
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty());
+  return {};
+}
+
+Result<v1::Identity> AdminClient::suspend(const std::string& uri) {
+  v1::SuspendIdentityRequest request;
+  request.set_uri(uri);
+  return std::move(
+      *TRY(impl_->call(&Stub::SuspendIdentity, request, "suspend identity")).mutable_identity());
+}
+
+Result<v1::Identity> AdminClient::resume(const std::string& uri) {
+  v1::ResumeIdentityRequest request;
+  request.set_uri(uri);
+  return std::move(
+      *TRY(impl_->call(&Stub::ResumeIdentity, request, "resume identity")).mutable_identity());
+}
+
+Result<void> AdminClient::remove(const std::string& uri) {
+  v1::DeleteIdentityRequest request;
+  request.set_uri(uri);
+  TRY(impl_->call(&Stub::DeleteIdentity, request, "delete identity"));
+  return {};
+}
+
+Result<v1::Identity> AdminClient::set_psk(v1::SetPskRequest& request) {
+  auto response = impl_->call(&Stub::SetPsk, request, "set PSK");
+  keystub::wipe(*request.mutable_psk());
+  return std::move(*TRY(std::move(response)).mutable_identity());
+}
+
+Result<v1::ShareTpkResponse> AdminClient::share_tpk(const std::string& uri) {
+  v1::ShareTpkRequest request;
+  request.set_uri(uri);
+  return impl_->call(&Stub::ShareTpk, request, "share TPK");
+}
+
+Result<std::uint32_t> AdminClient::unshare_tpk(const std::string& uri, const std::string& tpk_id) {
+  v1::UnshareTpkRequest request;
+  request.set_uri(uri);
+  request.set_tpk_id(tpk_id);
+  return TRY(impl_->call(&Stub::UnshareTpk, request, "unshare TPK")).removed();
+}
+
+}  // namespace keystub::kmsctl

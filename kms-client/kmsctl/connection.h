@@ -1,0 +1,52 @@
+// Where kmsctl finds its KMS, and the way to its admin port.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/error.h"
+#include "keystub/v1/identity_admin.pb.h"
+
+namespace keystub::kmsctl {
+
+// The options that all verbs share.
+struct ConnectionOptions {
+  std::string socket;  // of the admin port on this machine; goes before
+  std::string server;  // "ip:port", with TLS
+  std::string server_name;
+  std::string ca;
+  std::string certificate;
+  std::string private_key;
+  std::chrono::milliseconds timeout{10'000};
+};
+
+// One method per RPC of IdentityAdmin. Not tried again: a change may have been made although its
+// acknowledgement was lost, and a person should know. Fields with key material are wiped from the
+// request when a call returns.
+class AdminClient {
+ public:
+  static Result<std::unique_ptr<AdminClient>> open(const ConnectionOptions& options);
+  ~AdminClient();
+
+  Result<v1::Identity> create(v1::CreateIdentityRequest& request);
+  Result<v1::Identity> get(const std::string& uri);
+  // Follows the pages and hands out each identity once.
+  Result<void> list(const std::string& uri_prefix,
+                    const std::function<void(const v1::Identity&)>& each);
+  Result<v1::Identity> suspend(const std::string& uri);
+  Result<v1::Identity> resume(const std::string& uri);
+  Result<void> remove(const std::string& uri);
+  Result<v1::Identity> set_psk(v1::SetPskRequest& request);
+  Result<v1::ShareTpkResponse> share_tpk(const std::string& uri);
+  // An empty id: all. Returns how many were taken back.
+  Result<std::uint32_t> unshare_tpk(const std::string& uri, const std::string& tpk_id);
+
+ private:
+  struct Impl;
+  explicit AdminClient(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace keystub::kmsctl

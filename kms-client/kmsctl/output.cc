@@ -1,0 +1,182 @@
+#include "kms-client/kmsctl/output.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <google/protobuf/util/time_util.h>
+#include <nlohmann/json.hpp>
+
+namespace keystub::kmsctl {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// What a server sends must not move the cursor of the terminal that it is shown on.
+std::string printable(std::string_view text) {
+  std::string out(text);
+  std::ranges::replace_if(
+      out, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
+  return out;
+}
+
+std::string dump(const Json& json, int indent = 2) {
+  return json.dump(indent, ' ', false, Json::error_handler_t::replace);
+}
+
+constexpr std::pair<const char*, v1::IdentityKind> kKinds[] = {
+    {"user", v1::IDENTITY_KIND_USER},   {"mrfc", v1::IDENTITY_KIND_MRFC},
+    {"as", v1::IDENTITY_KIND_AS},       {"group", v1::IDENTITY_KIND_GROUP},
+    {"kms", v1::IDENTITY_KIND_KMS},
+};
+
+std::string kind_name(v1::IdentityKind kind) {
+  for (const auto& [name, value] : kKinds) {
+    if (value == kind) return name;
+  }
+  return "unknown";
+}
+
+std::string state_name(v1::IdentityState state) {
+  switch (state) {
+    case v1::IDENTITY_STATE_ACTIVE: return "active";
+    case v1::IDENTITY_STATE_SUSPENDED: return "suspended";
+    default: return "unknown";
+  }
+}
+
+std::string time_text(const google::protobuf::Timestamp& time) {
+  return google::protobuf::util::TimeUtil::ToString(time);
+}
+
+std::string time_text(const mikey::Timestamp& time) {
+  if (!time.is_time()) return "counter " + std::to_string(time.value);
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(time.to_wall_time());
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(seconds.time_since_epoch().count()));
+}
+
+Json to_json(const v1::Identity& identity) {
+  Json json;
+  json["uri"] = identity.uri();
+  json["kind"] = kind_name(identity.kind());
+  json["state"] = state_name(identity.state());
+  json["psk_ids"] = Json::array();
+  for (const auto& id : identity.psk_ids()) json["psk_ids"].push_back(id_text(id));
+  json["shared_tpk_ids"] = Json::array();
+  for (const auto& id : identity.shared_tpk_ids()) json["shared_tpk_ids"].push_back(id_text(id));
+  json["create_time"] = time_text(identity.create_time());
+  json["update_time"] = time_text(identity.update_time());
+  json["change_sequence"] = identity.change_sequence();
+  return json;
+}
+
+template <class Ids>
+std::string join_ids(const Ids& ids) {
+  std::string text;
+  for (const auto& id : ids) text += (text.empty() ? "" : ", ") + id_text(id);
+  return text.empty() ? "-" : text;
+}
+
+}  // namespace
+
+std::string id_text(std::string_view octets) {
+  const bool plain = std::ranges::all_of(octets, [](char c) { return c > 0x20 && c < 0x7f; });
+  if (plain && !octets.starts_with("hex:")) return std::string(octets);
+  return "hex:" + to_hex(as_bytes(octets));
+}
+
+Result<std::string> id_octets(const std::string& text) {
+  if (!text.starts_with("hex:")) return text;
+  return to_string(TRY(from_hex(std::string_view(text).substr(4))));
+}
+
+const std::vector<std::string>& kind_names() {
+  static const std::vector<std::string> names = [] {
+    std::vector<std::string> all;
+    for (const auto& [name, value] : kKinds) all.emplace_back(name);
+    return all;
+  }();
+  return names;
+}
+
+v1::IdentityKind kind_of(const std::string& name) {
+  for (const auto& [known, value] : kKinds) {
+    if (known == name) return value;
+  }
+  return v1::IDENTITY_KIND_UNSPECIFIED;
+}
+
+void print_rows(std::ostream& out, Format format, const std::vector<Row>& rows) {
+  if (format == Format::json) {
+    Json json;
+    for (const auto& [name, value] : rows) json[name] = value;
+    out << dump(json) << '\n';
+    return;
+  }
+  std::size_t width = 0;
+  for (const auto& [name, value] : rows) width = std::max(width, name.size());
+  for (const auto& [name, value] : rows) {
+    out << fmt::format("{:<{}}  {}\n", name, width, printable(value));
+  }
+}
+
+void print_identity(std::ostream& out, Format format, const v1::Identity& identity) {
+  if (format == Format::json) {
+    out << dump(to_json(identity)) << '\n';
+    return;
+  }
+  print_rows(out, format,
+             {{"uri", identity.uri()},
+              {"kind", kind_name(identity.kind())},
+              {"state", state_name(identity.state())},
+              {"psk_ids", join_ids(identity.psk_ids())},
+              {"shared_tpk_ids", join_ids(identity.shared_tpk_ids())},
+              {"create_time", time_text(identity.create_time())},
+              {"update_time", time_text(identity.update_time())},
+              {"change_sequence", std::to_string(identity.change_sequence())}});
+}
+
+IdentityList::IdentityList(std::ostream& out, Format format) : out_(out), format_(format) {
+  if (format_ == Format::json) {
+    out_ << '[';
+  } else {
+    out_ << fmt::format("{:<40} {:<6} {:<10} {:>4} {:>4}\n", "URI", "KIND", "STATE", "PSKS",
+                        "TPKS");
+  }
+}
+
+void IdentityList::add(const v1::Identity& identity) {
+  if (format_ == Format::json) {
+    out_ << (empty_ ? "\n" : ",\n") << dump(to_json(identity), -1);
+  } else {
+    out_ << fmt::format("{:<40} {:<6} {:<10} {:>4} {:>4}\n", printable(identity.uri()),
+                        kind_name(identity.kind()), state_name(identity.state()),
+                        identity.psk_ids_size(), identity.shared_tpk_ids_size());
+  }
+  empty_ = false;
+}
+
+void IdentityList::finish() {
+  if (format_ == Format::json) out_ << (empty_ ? "]\n" : "\n]\n");
+}
+
+std::vector<Row> policy_rows(const mikey::TicketPolicy& policy) {
+  std::string responders;
+  for (const auto& responder : policy.idr_r) {
+    responders += (responders.empty() ? "" : ", ") + responder.data;
+  }
+  const auto time = [](const std::optional<mikey::Timestamp>& t) {
+    return t ? time_text(*t) : std::string("-");
+  };
+  return {{"ticket_type", fmt::format("{}/{}/{}", policy.type.type, policy.type.subtype,
+                                      policy.type.version)},
+          {"flags", policy.flags.letters()},
+          {"suite", policy.prf == mikey::PrfFunc::mikey_1 ? "128-bit" : "256-bit"},
+          {"initiator", policy.idr_i ? policy.idr_i->data : "-"},
+          {"responders", responders},
+          {"valid_from", time(policy.trs)},
+          {"valid_until", time(policy.tre)}};
+}
+
+}  // namespace keystub::kmsctl

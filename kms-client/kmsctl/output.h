@@ -1,0 +1,49 @@
+// What kmsctl prints: tables for people, JSON for programs. Never a key, with one exception: the
+// caller of print_shared_tpk may ask for it.
+#pragma once
+
+#include <cstdint>
+#include <ostream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "keystub/v1/identity_admin.pb.h"
+#include "mikey/exchange.h"
+
+namespace keystub::kmsctl {
+
+enum class Format : std::uint8_t { table, json };
+
+// Names and values of one thing, in order. In a table one line each, in JSON one object.
+using Row = std::pair<std::string, std::string>;
+void print_rows(std::ostream& out, Format format, const std::vector<Row>& rows);
+
+void print_identity(std::ostream& out, Format format, const v1::Identity& identity);
+
+// A list that may be long: printed while it arrives. finish() ends it (JSON needs a bracket).
+class IdentityList {
+ public:
+  IdentityList(std::ostream& out, Format format);
+  void add(const v1::Identity& identity);
+  void finish();
+
+ private:
+  std::ostream& out_;
+  const Format format_;
+  bool empty_ = true;
+};
+
+// An id that may be any octets: as it is when it is printable ASCII, else "hex:…".
+std::string id_text(std::string_view octets);
+// Back again; "hex:…" is decoded.
+Result<std::string> id_octets(const std::string& text);
+
+// "user" ↔ IDENTITY_KIND_USER.
+const std::vector<std::string>& kind_names();
+v1::IdentityKind kind_of(const std::string& name);
+
+// The granted policy of a ticket, without its keys.
+std::vector<Row> policy_rows(const mikey::TicketPolicy& policy);
+
+}  // namespace keystub::kmsctl

@@ -1,0 +1,149 @@
+// kmsctl ticket request|resolve: for trying things out.
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <utility>
+
+#include "base/base64.h"
+#include "kms-client/kms_client.h"
+#include "kms-client/kmsctl/commands.h"
+#include "mikey/transfer_exchange.h"
+#include "service/config.h"
+
+namespace keystub::kmsctl {
+namespace {
+
+Result<void> write_file(const std::string& file, Bytes octets) {
+  std::ofstream out(file, std::ios::binary | std::ios::trunc);
+  out.write(as_text(octets).data(), static_cast<std::streamsize>(octets.size()));
+  out.close();
+  if (!out) return fail(Category::unavailable, file + " cannot be written");
+  return {};
+}
+
+// TRANSFER_INIT as octets, or as text: base64, with or without "a=key-mgmt:mikey" before it.
+Result<ByteVector> read_message(const std::string& file) {
+  std::string content;
+  if (file == "-") {
+    content.assign(std::istreambuf_iterator<char>(std::cin), {});
+  } else {
+    std::ifstream in(file, std::ios::binary);
+    if (!in) return fail(Category::not_found, file + " cannot be read");
+    content.assign(std::istreambuf_iterator<char>(in), {});
+  }
+  // A MIKEY message begins with version 1, which no text does.
+  if (content.empty() || content.front() == 1) return to_vector(as_bytes(content));
+  content.erase(content.find_last_not_of(" \t\r\n") + 1);
+  const std::size_t space = content.find_last_of(" \t");
+  return base64_decode(
+      std::string_view(content).substr(space == std::string::npos ? 0 : space + 1));
+}
+
+Result<kms_client::KmsClient*> open_client(std::unique_ptr<kms_client::KmsClient>& client,
+                                           const Session& session,
+                                           mikey::KmsCredentials credentials) {
+  if (session.server.empty()) {
+    return fail(Category::malformed, "tickets need --server IP:PORT of the KMS's ticket port");
+  }
+  auto connection = TRY(kms_client::KmsConnection::open({.server = session.server,
+                                                         .ca = session.ca,
+                                                         .certificate = session.certificate,
+                                                         .private_key = session.private_key,
+                                                         .server_name = session.server_name}));
+  client = std::make_unique<kms_client::KmsClient>(std::move(connection), std::move(credentials),
+                                                   session.clock, session.random);
+  return client.get();
+}
+
+std::string spis_of(const std::vector<mikey::SessionKey>& keys) {
+  std::string text;
+  for (const auto& key : keys) text += (text.empty() ? "" : ", ") + to_hex(key.spi);
+  return text.empty() ? "-" : text;
+}
+
+}  // namespace
+
+TicketCommands::TicketCommands(service::Verb& top, Session& session) : session_(session) {
+  service::Verb& ticket = top.verb("ticket", "Requests and resolves tickets, to try things out.");
+  const auto common = [this](service::Verb& verb) -> service::Verb& {
+    return verb.required_option("--identity", identity_, "As whom: its URI.")
+        .required_option("--kms", kms_, "URI of the KMS.")
+        .required_option("--psk-file", psk_.file, "The identity's key; -: standard input.")
+        .choice("--psk-encoding", psk_.encoding, {"hex", "raw"}, "Form of the key in the file.")
+        .option("--psk-id", psk_.id, "Name of the key. Default: the identity.")
+        .option("--trace-id", trace_id_, "Travels into the KMS's log and audit.");
+  };
+  common(ticket.verb("request", "Requests a ticket."))
+      .option("--responder", responders_, "Who may resolve it: a URI, or * for anybody. Repeatable.")
+      .option("--validity", validity_, "How long it should be valid.")
+      .option("--ticket", ticket_file_, "Write the ticket to this file.")
+      .option("--transfer-init", transfer_file_,
+              "Write a TRANSFER_INIT with it, for the first responder, to this file.")
+      .action([this] { return exit_code_of(request()); });
+  common(ticket.verb("resolve", "Resolves the ticket of a TRANSFER_INIT."))
+      .required_option("--transfer-init", transfer_file_,
+                       "File with the message: octets, base64 or a key-mgmt line; -: standard input.")
+      .action([this] { return exit_code_of(resolve()); });
+}
+
+Result<void> TicketCommands::request() {
+  const auto options = TRY(session_.connection());
+  const auto validity =
+      std::chrono::duration_cast<std::chrono::seconds>(TRY(service::parse_duration(validity_)));
+  if (responders_.empty()) {
+    return fail(Category::malformed, "who may resolve the ticket? --responder URI");
+  }
+  const auto self = mikey::Identity::uri(identity_);
+  const std::string psk_id = psk_.id.empty() ? identity_ : TRY(id_octets(psk_.id));
+  std::unique_ptr<kms_client::KmsClient> owner;
+  auto* const client = TRY(open_client(
+      owner, session_, {self, mikey::Identity::uri(kms_), psk_id, TRY(psk_.read())}));
+  auto wish = TRY(client->ticket_wish(responders_, validity));
+  auto granted = TRY(client->request_ticket(
+      std::move(wish), {.timeout = options.timeout, .trace_id = trace_id_}));
+  const auto ticket = std::make_shared<const mikey::GrantedTicket>(std::move(granted));
+
+  std::vector<Row> rows = policy_rows(ticket->policy);
+  rows.emplace_back("octets", std::to_string(ticket->body.size()));
+  rows.emplace_back("session_key_spis", spis_of(ticket->session_keys));
+  if (!ticket_file_.empty()) {
+    TRY(write_file(ticket_file_, ticket->body));
+    rows.emplace_back("ticket", ticket_file_);
+  }
+  if (!transfer_file_.empty()) {
+    const mikey::Environment env{session_.clock, session_.random};
+    const auto offer = TRY(mikey::TransferOffer::start(
+        env, ticket,
+        {self, mikey::Identity::uri(responders_.front()),
+         mikey::tls_session(ticket->session_keys), {}, {}}));
+    TRY(write_file(transfer_file_, offer.message()));
+    rows.emplace_back("transfer_init", transfer_file_);
+  }
+  print_rows(session_.out, session_.format(), rows);
+  return {};
+}
+
+Result<void> TicketCommands::resolve() {
+  const auto options = TRY(session_.connection());
+  const ByteVector message = TRY(read_message(transfer_file_));
+  const auto received = TRY(mikey::ReceivedTransfer::parse(message));
+  const auto self = mikey::Identity::uri(identity_);
+  const std::string psk_id = psk_.id.empty() ? identity_ : TRY(id_octets(psk_.id));
+  std::unique_ptr<kms_client::KmsClient> owner;
+  auto* const client = TRY(open_client(
+      owner, session_, {self, mikey::Identity::uri(kms_), psk_id, TRY(psk_.read())}));
+  auto resolved = TRY(client->resolve_ticket(
+      received.ticket(), {.timeout = options.timeout, .trace_id = trace_id_}));
+
+  const std::string individual = resolved.idr_r ? resolved.idr_r->data : "-";
+  const std::string spis = spis_of(resolved.session_keys);
+  const auto verified = TRY(received.verify(std::move(resolved), self));
+  std::vector<Row> rows = policy_rows(verified.policy());
+  rows.emplace_back("resolved_for", individual);
+  rows.emplace_back("session_key_spis", spis);
+  rows.emplace_back("transfer_init", "verified, from " + verified.initiator().data);
+  print_rows(session_.out, session_.format(), rows);
+  return {};
+}
+
+}  // namespace keystub::kmsctl
