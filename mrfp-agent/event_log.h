@@ -5,11 +5,12 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -57,25 +58,21 @@ class EventLog {
   // sequence 0.
   Result<std::optional<StreamEvent>> at(std::uint64_t sequence) const;
 
-  // `notify` is called after every append, on the appending thread. It must not block and must not
-  // call watch() or unwatch(). When unwatch() has returned it neither runs nor will run.
-  using WatchId = std::uint64_t;
-  WatchId watch(std::function<void()> notify);
-  void unwatch(WatchId id);
+  // `notify` is called after every append, on the appending thread and without a lock held; it
+  // must not wait. Dropping the subscription ends it; a call that is under way on another thread
+  // may still come after that, so `notify` holds what it uses.
+  using Subscription = std::shared_ptr<void>;
+  Subscription watch(std::function<void()> notify);
 
  private:
   const std::string instance_id_;
   const std::size_t capacity_;
   const Clock& clock_;
 
-  mutable std::mutex history_mutex_;
+  mutable std::mutex mutex_;
   std::deque<StreamEvent> history_;
   std::uint64_t last_sequence_ = 0;
-
-  // Taken before history_mutex_ where both are.
-  std::mutex watchers_mutex_;
-  std::map<WatchId, std::function<void()>> watchers_;
-  WatchId next_watch_ = 1;
+  std::vector<std::weak_ptr<std::function<void()>>> watchers_;
 };
 
 }  // namespace keystub::mrfp
