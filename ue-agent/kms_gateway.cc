@@ -10,8 +10,9 @@ Result<std::unique_ptr<KmsGateway>> KmsGateway::open(const mikey::Environment& e
   options.ca = config.kms_ca;
   options.server_name = config.kms_server_name;
   auto connection = TRY(kms_client::KmsConnection::open(options));
+  auto credentials = TRY(config.credentials());
   return std::unique_ptr<KmsGateway>(
-      new KmsGateway(std::move(connection), TRY(config.credentials()), env, config.kms_timeout));
+      new KmsGateway(std::move(connection), std::move(credentials), env, config.kms_timeout));
 }
 
 Result<std::shared_ptr<const mikey::GrantedTicket>> KmsGateway::obtain(mikey::TicketPolicy wish) {

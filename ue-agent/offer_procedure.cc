@@ -44,8 +44,8 @@ Result<mikey::TicketPolicy> OfferProcedure::desired_policy() const {
   wish.idr_i = config_.identity();
   wish.trs = mikey::Timestamp::from(now - kBackdating, mikey::TsType::ntp_utc_32);
   wish.tre = mikey::Timestamp::from(now + config_.ticket_validity, mikey::TsType::ntp_utc_32);
-  wish.keys.push_back(
-      {mikey::KeyType::tgk, kTgkOctets, 0, TRY(env_.random.bytes(kSpiOctets))});
+  auto spi = TRY(env_.random.bytes(kSpiOctets));
+  wish.keys.push_back({mikey::KeyType::tgk, kTgkOctets, 0, std::move(spi)});
   wish.idr_r.push_back(mikey::Identity::uri(options_.to));
   if (config_.any_resolver) {
     wish.idr_r.push_back(mikey::Identity::uri(std::string(mikey::kAnyResponder)));

@@ -67,8 +67,8 @@ mikey::Identity UeConfig::kms() const {
 }
 
 Result<mikey::KmsCredentials> UeConfig::credentials() const {
-  return mikey::KmsCredentials{identity(), kms(), psk_id,
-                               TRY(service::read_secret<PskTag>(psk_file, psk_encoding, 16, 64))};
+  auto psk = TRY(service::read_secret<PskTag>(psk_file, psk_encoding, 16, 64));
+  return mikey::KmsCredentials{identity(), kms(), psk_id, std::move(psk)};
 }
 
 }  // namespace keystub::ue
