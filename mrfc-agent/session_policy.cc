@@ -42,7 +42,7 @@ Result<mikey::TicketPolicy> offered_ticket_policy(const SessionPolicy& policy,
   mikey::TicketPolicy ticket;
   ticket.flags = policy.key_source == KeySource::kms_issued ? mikey::kMode1Flags
                                                             : mikey::kMode3Flags;
-  ticket.idr_kms = mikey::Identity::uri(policy.kms);
+  ticket.idr_kms = policy.kms;
   ticket.idr_i = mikey::Identity::uri(self);
   ticket.trs = mikey::Timestamp::from(now - kValidBefore);
   ticket.tre = mikey::Timestamp::from(now + policy.ticket_validity);

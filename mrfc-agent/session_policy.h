@@ -20,8 +20,7 @@ struct SessionPolicy {
   std::vector<std::string> conferences;
   // Group patterns that the KMS may know us to be a member of.
   std::vector<std::string> groups;
-  // IDRkms.
-  std::string kms;
+  mikey::Identity kms;  // IDRkms
 
   // MRFC-B7: off means that secured m-lines are rejected.
   bool media_security = true;
