@@ -7,6 +7,7 @@
 #include <set>
 #include <utility>
 
+#include <grpc/support/time.h>
 #include <grpcpp/alarm.h>
 
 #include "keystub/v1/ticket_service.grpc.pb.h"
@@ -192,7 +193,9 @@ class KmsClient::Operation : public PendingCall::State,
     if (cancelled_) return false;
     alarm_ = std::make_unique<grpc::Alarm>();
     // Weak: the alarm belongs to this and keeps its function.
-    alarm_->Set(std::chrono::system_clock::now() + delay, [weak = weak_from_this()](bool fired) {
+    const gpr_timespec next = gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
+                                           gpr_time_from_millis(delay.count(), GPR_TIMESPAN));
+    alarm_->Set(next, [weak = weak_from_this()](bool fired) {
       const auto self = weak.lock();
       if (self == nullptr) return;
       if (fired) return self->attempt();

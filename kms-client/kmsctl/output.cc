@@ -56,26 +56,42 @@ std::string time_text(const mikey::Timestamp& time) {
   return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(seconds.time_since_epoch().count()));
 }
 
-Json to_json(const v1::Identity& identity) {
-  Json json;
-  json["uri"] = identity.uri();
-  json["kind"] = kind_name(identity.kind());
-  json["state"] = state_name(identity.state());
-  json["psk_ids"] = Json::array();
-  for (const auto& id : identity.psk_ids()) json["psk_ids"].push_back(id_text(id));
-  json["shared_tpk_ids"] = Json::array();
-  for (const auto& id : identity.shared_tpk_ids()) json["shared_tpk_ids"].push_back(id_text(id));
-  json["create_time"] = time_text(identity.create_time());
-  json["update_time"] = time_text(identity.update_time());
-  json["change_sequence"] = identity.change_sequence();
-  return json;
+template <class Ids>
+std::vector<std::string> id_texts(const Ids& ids) {
+  std::vector<std::string> texts;
+  for (const auto& id : ids) texts.push_back(id_text(id));
+  return texts;
 }
 
-template <class Ids>
-std::string join_ids(const Ids& ids) {
+// A value in a table: "-" where there is none, so that every line has one.
+std::string table_text(const Value& value) {
+  if (const auto* number = std::get_if<std::uint64_t>(&value)) return std::to_string(*number);
   std::string text;
-  for (const auto& id : ids) text += (text.empty() ? "" : ", ") + id_text(id);
-  return text.empty() ? "-" : text;
+  if (const auto* list = std::get_if<std::vector<std::string>>(&value)) {
+    for (const auto& element : *list) text += (text.empty() ? "" : ", ") + element;
+  } else {
+    text = std::get<std::string>(value);
+  }
+  return text.empty() ? "-" : printable(text);
+}
+
+std::vector<Row> identity_rows(const v1::Identity& identity) {
+  return {{"uri", identity.uri()},
+          {"kind", kind_name(identity.kind())},
+          {"state", state_name(identity.state())},
+          {"psk_ids", id_texts(identity.psk_ids())},
+          {"shared_tpk_ids", id_texts(identity.shared_tpk_ids())},
+          {"create_time", time_text(identity.create_time())},
+          {"update_time", time_text(identity.update_time())},
+          {"change_sequence", identity.change_sequence()}};
+}
+
+Json to_json(const std::vector<Row>& rows) {
+  Json json;
+  for (const auto& [name, value] : rows) {
+    std::visit([&, &key = name](const auto& v) { json[key] = v; }, value);
+  }
+  return json;
 }
 
 }  // namespace
@@ -109,32 +125,18 @@ v1::IdentityKind kind_of(const std::string& name) {
 
 void print_rows(std::ostream& out, Format format, const std::vector<Row>& rows) {
   if (format == Format::json) {
-    Json json;
-    for (const auto& [name, value] : rows) json[name] = value;
-    out << dump(json) << '\n';
+    out << dump(to_json(rows)) << '\n';
     return;
   }
   std::size_t width = 0;
   for (const auto& [name, value] : rows) width = std::max(width, name.size());
   for (const auto& [name, value] : rows) {
-    out << fmt::format("{:<{}}  {}\n", name, width, printable(value));
+    out << fmt::format("{:<{}}  {}\n", name, width, table_text(value));
   }
 }
 
 void print_identity(std::ostream& out, Format format, const v1::Identity& identity) {
-  if (format == Format::json) {
-    out << dump(to_json(identity)) << '\n';
-    return;
-  }
-  print_rows(out, format,
-             {{"uri", identity.uri()},
-              {"kind", kind_name(identity.kind())},
-              {"state", state_name(identity.state())},
-              {"psk_ids", join_ids(identity.psk_ids())},
-              {"shared_tpk_ids", join_ids(identity.shared_tpk_ids())},
-              {"create_time", time_text(identity.create_time())},
-              {"update_time", time_text(identity.update_time())},
-              {"change_sequence", std::to_string(identity.change_sequence())}});
+  print_rows(out, format, identity_rows(identity));
 }
 
 IdentityList::IdentityList(std::ostream& out, Format format) : out_(out), format_(format) {
@@ -148,7 +150,7 @@ IdentityList::IdentityList(std::ostream& out, Format format) : out_(out), format
 
 void IdentityList::add(const v1::Identity& identity) {
   if (format_ == Format::json) {
-    out_ << (empty_ ? "\n" : ",\n") << dump(to_json(identity), -1);
+    out_ << (empty_ ? "\n" : ",\n") << dump(to_json(identity_rows(identity)), -1);
   } else {
     out_ << fmt::format("{:<40} {:<6} {:<10} {:>4} {:>4}\n", printable(identity.uri()),
                         kind_name(identity.kind()), state_name(identity.state()),
@@ -162,18 +164,16 @@ void IdentityList::finish() {
 }
 
 std::vector<Row> policy_rows(const mikey::TicketPolicy& policy) {
-  std::string responders;
-  for (const auto& responder : policy.idr_r) {
-    responders += (responders.empty() ? "" : ", ") + responder.data;
-  }
+  std::vector<std::string> responders;
+  for (const auto& responder : policy.idr_r) responders.push_back(responder.data);
   const auto time = [](const std::optional<mikey::Timestamp>& t) {
-    return t ? time_text(*t) : std::string("-");
+    return t ? time_text(*t) : std::string();
   };
   return {{"ticket_type", fmt::format("{}/{}/{}", policy.type.type, policy.type.subtype,
                                       policy.type.version)},
           {"flags", policy.flags.letters()},
           {"suite", policy.prf == mikey::PrfFunc::mikey_1 ? "128-bit" : "256-bit"},
-          {"initiator", policy.idr_i ? policy.idr_i->data : "-"},
+          {"initiator", policy.idr_i ? policy.idr_i->data : std::string()},
           {"responders", responders},
           {"valid_from", time(policy.trs)},
           {"valid_until", time(policy.tre)}};

@@ -1,11 +1,12 @@
-// What kmsctl prints: tables for people, JSON for programs. Never a key, with one exception: the
-// caller of print_shared_tpk may ask for it.
+// What kmsctl prints: tables for people, JSON for programs. Never a key, with the one exception
+// that `tpk share --stdout` asks for.
 #pragma once
 
 #include <cstdint>
 #include <ostream>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "keystub/v1/identity_admin.pb.h"
@@ -16,7 +17,8 @@ namespace keystub::kmsctl {
 enum class Format : std::uint8_t { table, json };
 
 // Names and values of one thing, in order. In a table one line each, in JSON one object.
-using Row = std::pair<std::string, std::string>;
+using Value = std::variant<std::string, std::uint64_t, std::vector<std::string>>;
+using Row = std::pair<std::string, Value>;
 void print_rows(std::ostream& out, Format format, const std::vector<Row>& rows);
 
 void print_identity(std::ostream& out, Format format, const v1::Identity& identity);

@@ -55,10 +55,10 @@ Result<kms_client::KmsClient*> open_client(std::unique_ptr<kms_client::KmsClient
   return client.get();
 }
 
-std::string spis_of(const std::vector<mikey::SessionKey>& keys) {
-  std::string text;
-  for (const auto& key : keys) text += (text.empty() ? "" : ", ") + to_hex(key.spi);
-  return text.empty() ? "-" : text;
+std::vector<std::string> spis_of(const std::vector<mikey::SessionKey>& keys) {
+  std::vector<std::string> spis;
+  for (const auto& key : keys) spis.push_back(to_hex(key.spi));
+  return spis;
 }
 
 }  // namespace
@@ -104,7 +104,7 @@ Result<void> TicketCommands::request() {
   const auto ticket = std::make_shared<const mikey::GrantedTicket>(std::move(granted));
 
   std::vector<Row> rows = policy_rows(ticket->policy);
-  rows.emplace_back("octets", std::to_string(ticket->body.size()));
+  rows.emplace_back("octets", std::uint64_t{ticket->body.size()});
   rows.emplace_back("session_key_spis", spis_of(ticket->session_keys));
   if (!ticket_file_.empty()) {
     TRY(write_file(ticket_file_, ticket->body));
@@ -135,12 +135,12 @@ Result<void> TicketCommands::resolve() {
   auto resolved = TRY(client->resolve_ticket(
       received.ticket(), {.timeout = options.timeout, .trace_id = trace_id_}));
 
-  const std::string individual = resolved.idr_r ? resolved.idr_r->data : "-";
-  const std::string spis = spis_of(resolved.session_keys);
+  const std::string individual = resolved.idr_r ? resolved.idr_r->data : std::string();
+  auto spis = spis_of(resolved.session_keys);
   const auto verified = TRY(received.verify(std::move(resolved), self));
   std::vector<Row> rows = policy_rows(verified.policy());
   rows.emplace_back("resolved_for", individual);
-  rows.emplace_back("session_key_spis", spis);
+  rows.emplace_back("session_key_spis", std::move(spis));
   rows.emplace_back("transfer_init", "verified, from " + verified.initiator().data);
   print_rows(session_.out, session_.format(), rows);
   return {};

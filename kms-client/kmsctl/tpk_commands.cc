@@ -60,7 +60,7 @@ Result<void> TpkCommands::share() {
     rows.emplace_back("file", out_);
   }
   print_rows(session_.out, session_.format(), rows);
-  if (to_stdout_) keystub::wipe(rows.back().second);
+  if (to_stdout_) keystub::wipe(std::get<std::string>(rows.back().second));
   return {};
 }
 
@@ -68,7 +68,7 @@ Result<void> TpkCommands::unshare() {
   const auto admin = TRY(session_.admin());
   const auto removed = TRY(admin->unshare_tpk(identity_, TRY(id_octets(tpk_id_))));
   print_rows(session_.out, session_.format(),
-             {{"identity", identity_}, {"removed", std::to_string(removed)}});
+             {{"identity", identity_}, {"removed", std::uint64_t{removed}}});
   return {};
 }
 
