@@ -1,5 +1,6 @@
 """The daemons of Keystub on loopback, each with a fresh data folder, configured for one another."""
 
+import json
 import pathlib
 import re
 
@@ -58,3 +59,77 @@ class Kms:
 
     def stop(self):
         return self.daemon.stop()
+
+    def ctl(self, *arguments, **options):
+        """kmsctl on the admin socket: subprocess.CompletedProcess."""
+        return processes.run("kmsctl", "--socket", self.admin_socket, *arguments, **options)
+
+    def ctl_ok(self, *arguments, **options):
+        return processes.run_ok("kmsctl", "--socket", self.admin_socket, *arguments, **options)
+
+    def create_identity(self, uri, folder, kind="user"):
+        """An identity with a new key; the file that holds it."""
+        key_file = pathlib.Path(folder) / (re.sub(r"[^a-z0-9]+", "-", uri) + ".psk")
+        self.ctl_ok("identity", "create", uri, "--kind", kind, "--new-psk", key_file)
+        return key_file
+
+    def share_tpk(self, uri, folder):
+        """(key file, key id) of a ticket protection key for mode 3."""
+        key_file = pathlib.Path(folder) / (re.sub(r"[^a-z0-9]+", "-", uri) + ".tpk")
+        told = json.loads(self.ctl_ok("--output", "json", "tpk", "share", "--identity", uri,
+                                      "--out", key_file))
+        return key_file, told["tpk_id"]
+
+    def audit(self):
+        """The decisions so far."""
+        return [json.loads(line)
+                for line in (self.data / "audit.jsonl").read_text().splitlines()]
+
+
+class User:
+    """A user endpoint's identity, key and configuration."""
+
+    def __init__(self, kms, folder, uri, mode_3=False, **sections):
+        self.uri = uri
+        self.folder = pathlib.Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.psk_file = kms.create_identity(uri, self.folder)
+        settings = {
+            "identity": {"uri": uri, "psk_file": self.psk_file},
+            "kms": {"target": kms.ticket_address, "ca": kms.ca, "identity": kms.identity},
+            "replay": {"file": "replay.window"},
+        }
+        if mode_3:
+            tpk_file, tpk_id = kms.share_tpk(uri, self.folder)
+            settings["ticket"] = {"tpk_file": tpk_file, "tpk_id": tpk_id}
+        for section, keys in sections.items():
+            settings[section] = settings.get(section, {}) | keys
+        self.config = self.folder / "ue.toml"
+        self.config.write_text(toml(settings))
+        processes.run_ok("ue-agent", "init", "--config", self.config)
+        self.sessions = 0
+
+    def _session(self, verb, *arguments):
+        self.sessions += 1
+        return processes.UserEndpoint(self.folder, f"{verb}-{self.sessions}", "ue-agent", verb,
+                                      "--config", self.config, "--output", "json", *arguments)
+
+    def path(self, name):
+        """A file of the next session."""
+        return self.folder / f"{self.sessions + 1}-{name}.sdp"
+
+    def offer(self, to, *arguments):
+        """Starts offering; the session has .offer_file and .answer_file."""
+        offer_file, answer_file = self.path("offer"), self.path("answer")
+        session = self._session("offer", "--to", to, "--offer-out", offer_file,
+                                "--answer-in", answer_file, *arguments)
+        session.offer_file, session.answer_file = offer_file, answer_file
+        return session
+
+    def answer(self, offer_file, *arguments):
+        """Starts answering the offer in this file; the session has .answer_file."""
+        answer_file = self.path("answer")
+        session = self._session("answer", "--offer-in", offer_file, "--answer-out", answer_file,
+                                *arguments)
+        session.answer_file = answer_file
+        return session

@@ -41,7 +41,7 @@ class KmsInterop(unittest.TestCase):
         admin.create_user(ALICE, cls.psk, b"alice-psk")
         admin.create_user(BOB, os.urandom(32))
         cls.port = ticket_port.TicketPort(cls.stubs, cls.kms.ticket_address, cls.kms.ca)
-        cls.addClassCleanup(cls.port.close)
+        cls.addClassCleanup(lambda: cls.port.close())
 
     def wish(self, **changes):
         now = time.time()
@@ -117,6 +117,23 @@ class KmsInterop(unittest.TestCase):
         code, refusal, _ = self.refused(request.message)
         self.assertEqual(code, grpc.StatusCode.OUT_OF_RANGE)
         self.assertEqual(mt.read_error(refusal.mikey_error)[1], mt.ERROR_INVALID_TS)
+
+    def test_replay_is_refused_after_kill_and_restart(self):
+        """KMS-6: kill -9 right after the answer; the same octets to the next process."""
+        request = self.build()
+        self.port.request(request.message)
+        self.kms.daemon.kill()
+        self.kms.start()
+        # The channel may still be backing off from the connection that broke.
+        port = ticket_port.TicketPort(self.stubs, self.kms.ticket_address, self.kms.ca)
+        self.addCleanup(port.close)
+        with self.assertRaises(grpc.RpcError) as caught:
+            port.request(request.message)
+        self.assertEqual(caught.exception.code(), grpc.StatusCode.OUT_OF_RANGE)
+        fresh = self.build()
+        mt.verify_request_resp(fresh, port.request(fresh.message))
+        type(self).port.close()
+        type(self).port = ticket_port.TicketPort(self.stubs, self.kms.ticket_address, self.kms.ca)
 
     def test_clock_skew_on_both_sides(self):
         """KMS-6: a minute either way is allowed, an hour is not."""
