@@ -48,7 +48,7 @@ struct KmsServer::Impl {
         policy(given.policy, given.identity), audit(std::move(opened_audit)),
         executor(
             std::make_unique<StoreExecutor>(given.store_threads, given.store_max_waiting)),
-        handler({given.identity, given.store_timeout, given.refuse_without_audit},
+        handler({given.identity, given.thdr, given.store_timeout, given.refuse_without_audit},
                 {keys, policy, parts.replay, *executor, *audit, parts.log, parts.clock,
                  parts.random, parts.metrics}),
         admin({parts.store, parts.kek, *audit, parts.clock, parts.random}, given.store_timeout),

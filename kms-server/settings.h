@@ -27,6 +27,7 @@ struct TlsFiles {
 
 struct Settings {
   mikey::Identity identity = mikey::Identity::uri("sip:kms@localhost");  // IDRkms
+  std::string thdr = {};  // octets in THDR of our tickets; not in the file
 
   std::filesystem::path database;
   std::filesystem::path kek_file;

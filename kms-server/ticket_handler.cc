@@ -104,24 +104,23 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
 
   Step parse(Source) {
     const auto message = mikey::Message::parse(message_);
-    if (!message) return refuse_malformed(message.error(), nullptr);
+    if (!message) return refuse_malformed(message.error());
     const mikey::DataType type = message->header.data_type;
     if (type == mikey::DataType::request_init_psk && accepted_ != Accepted::resolve) {
       record_.operation = "request";
       auto parsed = mikey::ReceivedRequest::parse(message_);
-      if (!parsed) return refuse_malformed(parsed.error(), &message->header);
+      if (!parsed) return refuse_malformed(parsed.error());
       request_.emplace(std::move(*parsed));
       record_.responder = joined(request_->wish().idr_r);
     } else if (type == mikey::DataType::resolve_init_psk && accepted_ != Accepted::request) {
       record_.operation = "resolve";
       auto parsed = mikey::ReceivedResolve::parse(message_);
-      if (!parsed) return refuse_malformed(parsed.error(), &message->header);
+      if (!parsed) return refuse_malformed(parsed.error());
       resolve_.emplace(std::move(*parsed));
     } else {
       return refuse_malformed(
           Error(Category::malformed,
-                fmt::format("a {} message does not belong here", mikey::name_of(type))),
-          &message->header);
+                fmt::format("a {} message does not belong here", mikey::name_of(type))));
     }
     if (const auto& claimed = claimed_identity()) record_.identity = clipped(claimed->data);
     return Step::next;
@@ -171,11 +170,14 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
     if (failure && failure->category() == Category::unauthenticated) {
       return refuse_unauthenticated("mac", failure->describe());
     }
-    if (failure) return refuse_malformed(*failure, nullptr);
+    if (failure) return refuse_malformed(*failure);
     record_.identity = sender_->uri;
 
     // KMS-6. The first thing that is remembered about the sender, and before the answer.
     const mikey::Timestamp& t = request_ ? request_->t() : resolve_->t();
+    if (!t.is_time()) {
+      return refuse_replay(Error(Category::expired, "a COUNTER is no time: it proves no freshness"));
+    }
     const Bytes mac = request_ ? request_->mac() : resolve_->mac();
     if (auto admitted = parts_.replay.admit(replay::tag_of(mac), t.to_wall_time()); !admitted) {
       return refuse_replay(admitted.error());
@@ -232,7 +234,7 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
     record_.responder = joined(granted->policy.idr_r);
     auto answer = proven_request_->grant(
         environment(), std::move(granted->policy), granted->keys,
-        {tpk_->key.clone(), to_string(Bytes(tpk_->id)), {}});
+        {tpk_->key.clone(), to_string(Bytes(tpk_->id)), settings_.thdr});
     if (!answer) return refuse("grant", answer.error());
     record_.ticket_id = to_hex(answer->ticket_id);
     handler_.counters_->issued.add();
@@ -261,14 +263,9 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
                   Refusal{Category::unauthenticated, {}, std::string(kGeneric), {}, {}});
   }
 
-  Step refuse_malformed(const Error& error, const mikey::Header* header) {
-    Refusal refusal{Category::malformed, {}, std::string(kMalformed), {}, {}};
-    // The one fault that the sender can only mend when it is told: COUNTER timestamps (KMS-6).
-    if (header != nullptr && mikey::error_no_for(error) == mikey::ErrorNo::invalid_ts) {
-      refusal.mikey_error =
-          mikey::build_error(environment(), *header, mikey::ErrorNo::invalid_ts);
-    }
-    return finish("malformed", error.describe(), std::move(refusal));
+  Step refuse_malformed(const Error& error) {
+    return finish("malformed", error.describe(),
+                  Refusal{Category::malformed, {}, std::string(kMalformed), {}, {}});
   }
 
   // The sender is authenticated: it may know what is wrong, in a MIKEY Error message with a MAC.

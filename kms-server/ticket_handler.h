@@ -43,6 +43,7 @@ using Answer = std::expected<ByteVector, Refusal>;
 
 struct HandlerSettings {
   mikey::Identity kms = mikey::Identity::uri("sip:kms@localhost");  // IDRkms
+  std::string thdr = {};  // implementation-specific octets in THDR of the tickets we issue
   std::chrono::milliseconds store_timeout{2000};
   // What happens when a decision cannot be audited: the refusal of the request, or its answer.
   bool refuse_without_audit = true;

@@ -1,0 +1,58 @@
+// The executor that keeps RPC threads off the store: bounded, and complete when it stops.
+#include "kms-server/store_executor.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <future>
+
+namespace keystub::kms {
+namespace {
+
+TEST(StoreExecutor, RefusesWithBusyWhenTooMuchWaits) {
+  StoreExecutor executor(1, 2);
+  std::promise<void> started;
+  std::promise<void> release;
+  ASSERT_TRUE(executor.submit([&] {
+    started.set_value();
+    release.get_future().wait();
+  }));
+  started.get_future().wait();
+  std::atomic<int> done{0};
+  ASSERT_TRUE(executor.submit([&] { ++done; }));
+  ASSERT_TRUE(executor.submit([&] { ++done; }));
+  const auto refused = executor.submit([&] { ++done; });
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().category(), Category::busy);
+  EXPECT_EQ(executor.waiting(), 2U);
+  release.set_value();
+}
+
+TEST(StoreExecutor, RunsWhatWaitsBeforeItStops) {
+  std::atomic<int> done{0};
+  {
+    StoreExecutor executor(3, 1000);
+    for (int i = 0; i < 500; ++i) {
+      ASSERT_TRUE(executor.submit([&] { ++done; }));
+    }
+  }
+  EXPECT_EQ(done, 500);
+}
+
+TEST(StoreExecutor, RunsAsManyJobsAtOnceAsItHasThreads) {
+  StoreExecutor executor(2, 10);
+  std::promise<void> first;
+  std::promise<void> second;
+  // Each waits for the other: with one thread this would never end.
+  ASSERT_TRUE(executor.submit([&] {
+    first.set_value();
+    second.get_future().wait();
+  }));
+  ASSERT_TRUE(executor.submit([&] {
+    first.get_future().wait();
+    second.set_value();
+  }));
+}
+
+}  // namespace
+}  // namespace keystub::kms

@@ -1,0 +1,402 @@
+// The ticket port over real gRPC: both unary calls, the rules of the stream, and a stop that cannot
+// hang. KMS-1, KMS-2, KMS-7.
+#include "kms-server/ticket_service.h"
+
+#include "kms-server/identity_admin_service.h"
+#include "tests/support/scripted_random.h"
+#include "tests/support/vectors.h"
+#include "tests/unit/kms/server_fixture.h"
+
+namespace keystub::kms {
+namespace {
+
+using namespace std::chrono_literals;
+using grpc::StatusCode;
+using Stream = grpc::ClientReaderWriter<v1::ExchangeRequest, v1::ExchangeResponse>;
+
+// Look-ups in the store wait here until they are let through.
+class Gate {
+ public:
+  std::optional<Error> wait() {
+    std::unique_lock lock(mutex_);
+    ++waiting_;
+    changed_.notify_all();
+    changed_.wait(lock, [&] { return open_; });
+    return std::nullopt;
+  }
+  void open() {
+    const std::lock_guard lock(mutex_);
+    open_ = true;
+    changed_.notify_all();
+  }
+  bool wait_for(std::size_t waiting) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, 20s, [&] { return waiting_ >= waiting; });
+  }
+  std::size_t waiting() {
+    const std::lock_guard lock(mutex_);
+    return waiting_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::size_t waiting_ = 0;
+  bool open_ = false;
+};
+
+class TicketServiceTest : public ServerFixture {
+ protected:
+  TicketServiceTest() {
+    add(kAlice);
+    add(kBob);
+  }
+  ~TicketServiceTest() override { gate.open(); }
+
+  grpc::Status request(v1::TicketService::Stub& stub, const std::string& message,
+                       std::string* answer = nullptr) {
+    grpc::ClientContext context;
+    rpc::prepare(context, kTimeout);
+    v1::RequestTicketRequest call;
+    call.set_mikey(message);
+    v1::RequestTicketResponse response;
+    const grpc::Status status = stub.RequestTicket(&context, call, &response);
+    if (answer != nullptr) *answer = response.mikey();
+    return status;
+  }
+  void close_gate() {
+    store->trouble = [this] { return gate.wait(); };
+  }
+  static bool send(Stream& stream, std::uint64_t sequence, const std::string& message) {
+    v1::ExchangeRequest exchange;
+    exchange.set_sequence(sequence);
+    exchange.set_mikey(message);
+    return stream.Write(exchange);
+  }
+  std::size_t audit_lines() {
+    const std::string text = testing::TempDir::read(settings.audit.path);
+    return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
+  }
+
+  Gate gate;
+};
+
+TEST_F(TicketServiceTest, KMS_1_KMS_2_RequestsAndResolvesOverTlsWithoutAClientCertificate) {
+  start();
+  const auto stub = tickets();
+  const mikey::KmsCredentials alice = credentials(kAlice);
+  const auto exchange = request_exchange(alice);
+  std::string answer;
+  const grpc::Status status = request(*stub, to_string(exchange.message()), &answer);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  auto granted = exchange.finish(as_bytes(answer));
+  ASSERT_TRUE(granted.has_value()) << granted.error().describe();
+
+  const auto ticket = std::make_shared<const mikey::GrantedTicket>(std::move(*granted));
+  const auto made = mikey::TransferOffer::start(
+      {clock, random}, ticket,
+      {mikey::Identity::uri(kAlice), mikey::Identity::uri(kBob),
+       mikey::tls_session(ticket->session_keys), {}, {}});
+  ASSERT_TRUE(made.has_value());
+  const auto received = mikey::ReceivedTransfer::parse(made->message()).value();
+  const mikey::KmsCredentials bob = credentials(kBob);
+  const auto resolve = mikey::TicketResolve::start({clock, random}, bob, received.ticket()).value();
+  grpc::ClientContext context;
+  rpc::prepare(context, kTimeout);
+  v1::ResolveTicketRequest call;
+  call.set_mikey(to_string(resolve.message()));
+  v1::ResolveTicketResponse response;
+  const grpc::Status resolved = stub->ResolveTicket(&context, call, &response);
+  ASSERT_TRUE(resolved.ok()) << resolved.error_message();
+  EXPECT_TRUE(resolve.finish(as_bytes(response.mikey())).has_value());
+}
+
+TEST_F(TicketServiceTest, ARefusalIsAStatusWithOneRefusalAsDetail) {
+  start();
+  const auto stub = tickets();
+  mikey::KmsCredentials alice = credentials(kAlice);
+  const std::string message = request_init(alice);
+  ASSERT_TRUE(request(*stub, message).ok());
+  const grpc::Status replayed = request(*stub, message);
+  EXPECT_EQ(replayed.error_code(), StatusCode::OUT_OF_RANGE);
+  auto refusal = rpc::detail_of<v1::Refusal>(replayed);
+  ASSERT_TRUE(refusal.has_value());
+  EXPECT_EQ(refusal->code(), StatusCode::OUT_OF_RANGE);
+  EXPECT_FALSE(refusal->mikey_error().empty());
+  EXPECT_EQ(refusal->reason(), replayed.error_message());
+  EXPECT_EQ(refusal->server_time().seconds(),
+            std::chrono::duration_cast<std::chrono::seconds>(clock.now().time_since_epoch())
+                .count());
+  EXPECT_EQ(request(*stub, "junk").error_code(), StatusCode::INVALID_ARGUMENT);
+}
+
+TEST_F(TicketServiceTest, KMS_7_NobodyLearnsWhoExists) {
+  start();
+  const auto stub = tickets();
+  mikey::KmsCredentials wrong = credentials(kAlice);
+  wrong.psk = random.secret<PskTag>(32).value();
+  mikey::KmsCredentials unknown = credentials(kAlice);
+  unknown.self = mikey::Identity::uri("sip:nobody@example.com");
+  const grpc::Status of_wrong = request(*stub, request_init(wrong));
+  const grpc::Status of_unknown = request(*stub, request_init(unknown));
+  EXPECT_EQ(of_wrong.error_code(), StatusCode::UNAUTHENTICATED);
+  EXPECT_EQ(of_wrong.error_code(), of_unknown.error_code());
+  EXPECT_EQ(of_wrong.error_message(), of_unknown.error_message());
+  EXPECT_EQ(of_wrong.error_details(), of_unknown.error_details());
+}
+
+TEST_F(TicketServiceTest, AClientCertificateCanBeRequired) {
+  settings.require_client_certificate = true;
+  start();
+  mikey::KmsCredentials alice = credentials(kAlice);
+  EXPECT_EQ(request(*tickets(), request_init(alice)).error_code(), StatusCode::UNAVAILABLE);
+  EXPECT_TRUE(request(*tickets("mrfc"), request_init(alice)).ok());
+  const std::string audit = testing::TempDir::read(settings.audit.path);
+  EXPECT_NE(audit.find("\"caller\":\"mrfc\""), std::string::npos) << audit;
+}
+
+TEST_F(TicketServiceTest, ThePlaintextPortIsThereOnlyWhenItIsAskedFor) {
+  start();
+  mikey::KmsCredentials alice = credentials(kAlice);
+  const auto plaintext = [&] {
+    return v1::TicketService::NewStub(rpc::open_plaintext_channel(addresses.at("tickets")));
+  };
+  EXPECT_EQ(request(*plaintext(), request_init(alice)).error_code(), StatusCode::UNAVAILABLE);
+  server.reset();
+  server = KmsServer::start(settings, {*store, *kek, *window, clock, random, log, nullptr, true})
+               .value();
+  addresses["tickets"] = server->endpoints()[0].address;
+  EXPECT_TRUE(request(*plaintext(), request_init(alice)).ok());
+}
+
+TEST(MethodTables, EveryMethodOfBothServicesHasARow) {
+  EXPECT_TRUE(rpc::Guard(ticket_method_rules(false, false))
+                  .uncovered({"keystub.v1.TicketService"})
+                  .empty());
+  EXPECT_TRUE(rpc::Guard(admin_method_rules({"kms-admin"}))
+                  .uncovered({"keystub.v1.IdentityAdmin"})
+                  .empty());
+  EXPECT_FALSE(rpc::Guard(ticket_method_rules(false, false))
+                   .uncovered({"keystub.v1.IdentityAdmin"})
+                   .empty())
+      << "the ticket port offers no administration";
+}
+
+// --------------------------------------------------------------------------------- the stream
+
+TEST_F(TicketServiceTest, TheStreamAnswersEachMessageUnderItsSequence) {
+  start();
+  const auto stub = tickets();
+  grpc::ClientContext context;
+  rpc::prepare(context, kTimeout);
+  const auto stream = stub->Exchange(&context);
+  const mikey::KmsCredentials alice = credentials(kAlice);
+  std::map<std::uint64_t, mikey::TicketRequest> outstanding;
+  for (std::uint64_t i = 1; i <= 50; ++i) {
+    const auto [entry, inserted] = outstanding.emplace(i * 7, request_exchange(alice));
+    ASSERT_TRUE(send(*stream, entry->first, to_string(entry->second.message())));
+  }
+  ASSERT_TRUE(send(*stream, 5, "junk"));
+  stream->WritesDone();
+  v1::ExchangeResponse response;
+  bool refused = false;
+  while (stream->Read(&response)) {
+    if (response.sequence() == 5) {
+      refused = response.has_refusal();
+      EXPECT_EQ(response.refusal().code(), StatusCode::INVALID_ARGUMENT);
+      continue;
+    }
+    const auto asked = outstanding.find(response.sequence());
+    ASSERT_NE(asked, outstanding.end());
+    EXPECT_TRUE(asked->second.finish(as_bytes(response.mikey())).has_value())
+        << "the answer to another message";
+    outstanding.erase(asked);
+  }
+  EXPECT_TRUE(stream->Finish().ok()) << "half-close: all is answered, then OK";
+  EXPECT_TRUE(outstanding.empty());
+  EXPECT_TRUE(refused);
+}
+
+TEST_F(TicketServiceTest, ASequenceMayBeUsedAgainOnceItsAnswerIsThere) {
+  start();
+  const auto stub = tickets();
+  grpc::ClientContext context;
+  rpc::prepare(context, kTimeout);
+  const auto stream = stub->Exchange(&context);
+  const mikey::KmsCredentials alice = credentials(kAlice);
+  v1::ExchangeResponse response;
+  for (int i = 0; i < 200; ++i) {
+    ASSERT_TRUE(send(*stream, 1, i % 2 == 0 ? "junk" : request_init(alice)));
+    ASSERT_TRUE(stream->Read(&response)) << i;
+    EXPECT_EQ(response.sequence(), 1U);
+  }
+  stream->WritesDone();
+  EXPECT_TRUE(stream->Finish().ok());
+}
+
+TEST_F(TicketServiceTest, ADuplicateAmongThoseOutstandingEndsTheStream) {
+  start();
+  close_gate();
+  const auto stub = tickets();
+  grpc::ClientContext context;
+  rpc::prepare(context, kTimeout);
+  const auto stream = stub->Exchange(&context);
+  const mikey::KmsCredentials alice = credentials(kAlice);
+  ASSERT_TRUE(send(*stream, 1, request_init(alice)));
+  ASSERT_TRUE(gate.wait_for(1));
+  ASSERT_TRUE(send(*stream, 1, request_init(alice)));
+  EXPECT_EQ(stream->Finish().error_code(), StatusCode::INVALID_ARGUMENT);
+}
+
+TEST_F(TicketServiceTest, TheServerStopsReadingAtItsLimitOfOutstandingMessages) {
+  settings.max_outstanding = 3;
+  settings.store_threads = 8;
+  start();
+  close_gate();
+  const auto stub = tickets();
+  grpc::ClientContext context;
+  rpc::prepare(context, kTimeout);
+  const auto stream = stub->Exchange(&context);
+  const mikey::KmsCredentials alice = credentials(kAlice);
+  for (std::uint64_t i = 1; i <= 8; ++i) ASSERT_TRUE(send(*stream, i, request_init(alice)));
+  ASSERT_TRUE(gate.wait_for(3));
+  std::this_thread::sleep_for(200ms);  // time for a fourth to come, were it read
+  EXPECT_EQ(gate.waiting(), 3U);
+  gate.open();
+  stream->WritesDone();
+  v1::ExchangeResponse response;
+  int answers = 0;
+  while (stream->Read(&response)) answers += response.has_refusal() ? 0 : 1;
+  EXPECT_EQ(answers, 8);
+  EXPECT_TRUE(stream->Finish().ok());
+}
+
+TEST_F(TicketServiceTest, WhatWasDecidedIsAuditedAlsoWhenTheClientHasGone) {
+  start();
+  close_gate();
+  const auto stub = tickets();
+  grpc::ClientContext context;
+  rpc::prepare(context, kTimeout);
+  const auto stream = stub->Exchange(&context);
+  const mikey::KmsCredentials alice = credentials(kAlice);
+  ASSERT_TRUE(send(*stream, 1, request_init(alice)));
+  ASSERT_TRUE(gate.wait_for(1));
+  context.TryCancel();
+  EXPECT_EQ(stream->Finish().error_code(), StatusCode::CANCELLED);
+  gate.open();
+  for (int i = 0; audit_lines() == 0 && i < 1000; ++i) std::this_thread::sleep_for(10ms);
+  EXPECT_EQ(audit_lines(), 1U);
+}
+
+// ------------------------------------------------------------------------------------ the stop
+
+TEST_F(TicketServiceTest, StopsWithIdleBusyAndPausedStreamsInTime) {
+  settings.max_outstanding = 2;
+  settings.store_threads = 8;
+  settings.drain_time = 300ms;
+  settings.cancel_after = 300ms;
+  start();
+  const auto stub = tickets();
+  const mikey::KmsCredentials alice = credentials(kAlice);
+
+  grpc::ClientContext idle_context;
+  const auto idle = stub->Exchange(&idle_context);
+  ASSERT_TRUE(send(*idle, 1, "junk"));
+  v1::ExchangeResponse response;
+  ASSERT_TRUE(idle->Read(&response));
+
+  close_gate();
+  grpc::ClientContext busy_context;
+  const auto busy = stub->Exchange(&busy_context);
+  ASSERT_TRUE(send(*busy, 1, request_init(alice)));
+  grpc::ClientContext paused_context;
+  const auto paused = stub->Exchange(&paused_context);
+  for (std::uint64_t i = 1; i <= 4; ++i) ASSERT_TRUE(send(*paused, i, request_init(alice)));
+  ASSERT_TRUE(gate.wait_for(3));
+
+  const auto began = std::chrono::steady_clock::now();
+  std::thread opener([this] {
+    std::this_thread::sleep_for(1500ms);
+    gate.open();  // long after the stop gave up on them
+  });
+  server->stop();
+  EXPECT_LT(std::chrono::steady_clock::now() - began, 10s);
+  EXPECT_EQ(idle->Finish().error_code(), StatusCode::UNAVAILABLE);
+  EXPECT_FALSE(busy->Finish().ok());
+  EXPECT_FALSE(paused->Finish().ok());
+  opener.join();
+  server.reset();
+}
+
+TEST_F(TicketServiceTest, AnswersWhatIsInFlightBeforeItStops) {
+  start();
+  close_gate();
+  const auto stub = tickets();
+  grpc::ClientContext context;
+  rpc::prepare(context, kTimeout);
+  const auto stream = stub->Exchange(&context);
+  const mikey::KmsCredentials alice = credentials(kAlice);
+  const auto exchange = request_exchange(alice);
+  ASSERT_TRUE(send(*stream, 9, to_string(exchange.message())));
+  ASSERT_TRUE(gate.wait_for(1));
+  std::thread stopper([this] { server->stop(); });
+  std::this_thread::sleep_for(100ms);
+  gate.open();
+  v1::ExchangeResponse response;
+  ASSERT_TRUE(stream->Read(&response));
+  EXPECT_TRUE(exchange.finish(as_bytes(response.mikey())).has_value());
+  EXPECT_FALSE(stream->Read(&response));
+  EXPECT_EQ(stream->Finish().error_code(), StatusCode::UNAVAILABLE);
+  stopper.join();
+}
+
+// ------------------------------------------------------------------------------- the vectors
+
+// The same class, with the clock, the randomness and the keys of scenario m.
+TEST_F(TicketServiceTest, KMS_1_AnswersAVectorByteForByteOverGrpc) {
+  const testing::Scenario scenario(KEYSTUB_SOURCE_DIR, "m");
+  testing::VectorClock vector_clock;
+  testing::ScriptedRandom scripted;
+  const ByteVector request_octets = scenario.message("REQUEST_INIT");
+  const ByteVector response_octets = scenario.message("REQUEST_RESP");
+  const auto request_message = mikey::Message::parse(request_octets).value();
+  const auto response_message = mikey::Message::parse(response_octets).value();
+  const auto ticket_data =
+      mikey::parse_ticket_data(*response_message.ticket, "REQUEST_RESP").value();
+  const std::string initiator(request_message.idr_i->text());
+  const ByteVector psk_id = to_vector(request_message.idr_psk->data);
+  if (initiator == kAlice) {
+    ASSERT_TRUE(store->remove(kAlice, Deadline::in(kTimeout)));
+  }
+  ASSERT_TRUE(store->create(
+      initiator, IdentityKind::user,
+      WrappedKey{psk_id, kek->wrap(scenario.octets("psk_i"), {KeyKind::psk, initiator, psk_id},
+                                   random)
+                             .value()},
+      Deadline::in(kTimeout)));
+  const ByteVector tpk_id = to_vector(ticket_data.idr_psk->data);
+  ASSERT_TRUE(store->activate_tpk(
+      {tpk_id,
+       kek->wrap(scenario.octets("tpk"), {KeyKind::own_tpk, {}, tpk_id}, random).value()},
+      Deadline::in(kTimeout)));
+  for (const char* drawn : {"mpk_spi", "mpk", "tgk", "ticket_rand"}) {
+    scripted.push(scenario.octets(drawn));
+  }
+  vector_clock.push(scenario.input("ticket_t"));
+  vector_clock.push(scenario.input("request_resp_t"));
+  settings.identity = mikey::Identity(*request_message.idr_kms);
+  settings.thdr = to_string(ticket_data.thdr);
+  const auto vector_window = replay::ReplayWindow::in_memory(vector_clock).value();
+  server = KmsServer::start(settings, {*store, *kek, *vector_window, vector_clock, scripted, log})
+               .value();
+  addresses["tickets"] = server->endpoints()[0].address;
+  std::string answer;
+  const grpc::Status status =
+      request(*tickets(), to_string(Bytes(request_octets)), &answer);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(to_hex(as_bytes(answer)), to_hex(response_octets));
+  server.reset();
+}
+
+}  // namespace
+}  // namespace keystub::kms
