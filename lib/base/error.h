@@ -107,7 +107,8 @@ Result<T> at(const Place& place, Result<T> result) {
 }
 
 // TRY(expression): the value of a Result, or return its error from the enclosing function. May be
-// nested: each use names its temporary differently.
+// nested: each use names its temporary differently. Not inside an initializer after a member that
+// owns memory: GCC 12 leaks that member when TRY returns.
 #define TRY(...) KEYSTUB_TRY_COUNTED(__COUNTER__, __VA_ARGS__)
 #define KEYSTUB_TRY_COUNTED(counter, ...) KEYSTUB_TRY_NAMED(counter, __VA_ARGS__)
 #define KEYSTUB_TRY_NAMED(counter, ...)                                \

@@ -96,10 +96,10 @@ Result<std::vector<EstablishedSession>> derive_sessions(const Suite& suite,
                       to_hex(session.spi) + ", which names none of the ticket's keys",
                   Place{message, "HDR", "RFC 6043 6.1.1", 10});
     }
-    established.push_back({session.cs_id, session.prot_type, session.spi,
-                           TRY(derive_tek(suite.prf, *key, session.cs_id, rands.randr_i,
-                                          rands.randr_r, suite.key_octets)),
-                           key->salt.clone()});
+    Tek tek = TRY(derive_tek(suite.prf, *key, session.cs_id, rands.randr_i, rands.randr_r,
+                             suite.key_octets));
+    established.push_back(
+        {session.cs_id, session.prot_type, session.spi, std::move(tek), key->salt.clone()});
   }
   return established;
 }
