@@ -165,19 +165,22 @@ class MrfpInterop(unittest.TestCase):
                 identity, psk = "mikey-ticket;9;1;8899aabbccddeeff", os.urandom(32)
                 far_end, port = far_ends.gnutls_server(self.folder, identity, psk, version)
                 self.far_end(far_end)
-                stream = self.port.reserve()
-                # The server sends back what it gets: the MRFP is its own MSRP peer, answers its
-                # own SEND, and gets the answer.
+                # The server only shows what it gets, and its echo is not MSRP: a message from
+                # another leg waits for the connection, so that it is there before the echo.
+                near, near_identity, near_psk = self.serve()
+                sender = self.far_end(far_ends.openssl_client(near.local.port, near_identity,
+                                                              near_psk, version))
+                stream = self.port.reserve(near.context_id)
                 self.port.configure(stream, [(identity, psk)], client=True,
-                                    remote=("127.0.0.1", port), path=stream.msrp.local_path)
+                                    remote=("127.0.0.1", port), path=OTHER_PATH)
+                sender.send(msrp_send(near.msrp.local_path, PEER_PATH, "tran4567", "message01",
+                                      "hello gnutls"))
+                sender.wait_for(b"MSRP tran4567 200 OK\r\n")
                 self.port.start(stream)
                 established = self.events.wait(stream, "established").established
                 self.assertEqual(established.tls_version, f"TLSv{version}")
-                far_end.wait_for(b" SEND\r\n")
-                far_end.wait_for(b" 200 OK\r\n")
-                self.port.release(stream)
-                released = self.events.wait(stream, "released").released
-                self.assertGreater(released.octets_sent, 0)
+                shown = far_end.wait_for(b"hello gnutls")
+                self.assertIn(b" SEND\r\nTo-Path: " + OTHER_PATH.encode(), shown)
 
     # MRFP-5
     def test_MRFP_5_refuses_another_streams_key(self):
