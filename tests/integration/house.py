@@ -133,3 +133,125 @@ class User:
                                 *arguments)
         session.answer_file = answer_file
         return session
+
+
+class Mrfp:
+    """The media plane, with the certificates of the lab CA."""
+
+    def __init__(self, kms, folder, **sections):
+        self.folder = pathlib.Path(folder)
+        self.folder.mkdir(parents=True)
+        settings = {"control": {"listen": "127.0.0.1:0", "certificate": kms.tls / "mrfp.pem",
+                                "private_key": kms.tls / "mrfp.key", "client_ca": kms.ca,
+                                "client_names": ["mrfc"]},
+                    "media": {"ip": "127.0.0.1"},
+                    "log": {"level": "debug"}}
+        for section, keys in sections.items():
+            settings[section] = settings.get(section, {}) | keys
+        self.config = self.folder / "mrfp.toml"
+        self.config.write_text(toml(settings))
+        self.daemon = processes.Daemon(
+            self.folder, "mrfp-agent", "mrfp-agent", "run", "--config", self.config,
+            "--ready-file", self.folder / "ready", ready_file=self.folder / "ready")
+        self.address = self.daemon.addresses["control"]
+        # With the real port: for the health check.
+        self.config.write_text(self.config.read_text().replace("127.0.0.1:0", self.address))
+
+    def stop(self):
+        return self.daemon.stop()
+
+
+class Mrfc:
+    """The controller, as an identity of the KMS."""
+
+    def __init__(self, kms, mrfp, folder, uri="sip:mrfc@example.com", mode_3=False, **sections):
+        self.uri = uri
+        self.folder = pathlib.Path(folder)
+        self.folder.mkdir(parents=True)
+        self.psk_file = kms.create_identity(uri, self.folder, kind="mrfc")
+        certificate = {"certificate": kms.tls / "mrfc.pem", "private_key": kms.tls / "mrfc.key"}
+        settings = {
+            "identity": {"uri": uri, "psk_file": self.psk_file},
+            "kms": {"target": kms.ticket_address, "ca": kms.ca, "identity": kms.identity}
+                   | certificate,
+            "mrfp": {"target": mrfp.address, "ca": kms.ca} | certificate,
+            "listen": {"address": "127.0.0.1:0", "client_ca": kms.ca} | certificate,
+            "replay": {"file": "replay.window"},
+            "log": {"level": "debug"},
+        }
+        if mode_3:
+            tpk_file, tpk_id = kms.share_tpk(uri, self.folder)
+            settings["ticket"] = {"source": "self-issued", "tpk_file": tpk_file, "tpk_id": tpk_id}
+        for section, keys in sections.items():
+            settings[section] = settings.get(section, {}) | keys
+        self.config = self.folder / "mrfc.toml"
+        self.config.write_text(toml(settings))
+        processes.run_ok("mrfc-agent", "init", "--config", self.config)
+        self.daemon = processes.Daemon(
+            self.folder, "mrfc-agent", "mrfc-agent", "run", "--config", self.config,
+            "--ready-file", self.folder / "ready", ready_file=self.folder / "ready")
+        self.address = self.daemon.addresses["sessions"]
+        self.config.write_text(self.config.read_text().replace("127.0.0.1:0", self.address))
+        self.client = ("--server", self.address, "--ca", kms.ca, "--cert", kms.tls / "mrfc.pem",
+                       "--key", kms.tls / "mrfc.key", "--output", "json")
+
+    def stop(self):
+        return self.daemon.stop()
+
+    def ctl(self, *arguments, **options):
+        """mrfcctl: subprocess.CompletedProcess."""
+        return processes.run("mrfcctl", *self.client, *arguments, **options)
+
+    def ctl_ok(self, *arguments, **options):
+        """mrfcctl's answer, out of its JSON."""
+        return json.loads(processes.run_ok("mrfcctl", *self.client, *arguments, **options))
+
+    def dial_out(self, user, *answer_options, conference=None):
+        """Offers to the user, who answers: (session, the user's side)."""
+        offer_file = user.path("offer")
+        arguments = ("--conference", conference) if conference else ()
+        session = self.ctl_ok("offer", "--peer", user.uri, "--sdp-out", offer_file, *arguments)
+        side = user.answer(offer_file, "--from", self.uri, *answer_options)
+        return session, side
+
+    def take_answer(self, session, side, *options):
+        """Waits for the user's answer and hands it to the MRFC: subprocess.CompletedProcess."""
+        side.wait_event("answer made")
+        processes.wait_for_file(side.answer_file)
+        return self.ctl("accept-answer", "--session", session["session"],
+                        "--sdp", side.answer_file, *options)
+
+    def dial_in(self, user, *offer_options, conference=None):
+        """The user offers, the MRFC answers: (mrfcctl's CompletedProcess, the user's side)."""
+        side = user.offer(self.uri, *offer_options)
+        side.wait_event("offer made")
+        processes.wait_for_file(side.offer_file)
+        arguments = ("--conference", conference) if conference else ()
+        done = self.ctl("accept-offer", "--sdp", side.offer_file, "--from", user.uri,
+                        "--sdp-out", side.answer_file, *arguments)
+        return done, side
+
+    def wait_state(self, session, state, seconds=15):
+        """Waits until the session's medium reaches the state: its events."""
+        done = self.ctl("--timeout", f"{seconds}s", "watch", "--from", "1", "--session", session,
+                        "--until", state)
+        if done.returncode != 0:
+            raise processes.Failure(f"session {session} is not {state}\n{done.stdout}{done.stderr}"
+                                    f"{self.daemon.log()}")
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+class Everything:
+    """KMS, MRFP, MRFC and two users in one folder."""
+
+    def __init__(self, folder, mode_3=False, **mrfc_sections):
+        self.folder = pathlib.Path(folder)
+        self.kms = Kms(self.folder / "kms", identity="sip:kms@example.com")
+        self.mrfp = Mrfp(self.kms, self.folder / "mrfp")
+        self.mrfc = Mrfc(self.kms, self.mrfp, self.folder / "mrfc", mode_3=mode_3, **mrfc_sections)
+        self.alice = User(self.kms, self.folder / "alice", "sip:alice@example.com")
+        self.bob = User(self.kms, self.folder / "bob", "sip:bob@example.com")
+
+    def stop(self):
+        """Ends the daemons; their exit codes."""
+        return {"mrfc": self.mrfc.stop(), "mrfp": self.mrfp.stop(), "kms": self.kms.stop()}

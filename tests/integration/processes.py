@@ -134,3 +134,12 @@ class UserEndpoint(Process):
         if code != 0:
             raise Failure(f"{self.name} ended with {code}\n{self.log()}")
         return self
+
+
+def wait_for_file(path, seconds=20):
+    """A file appears in one step: when it exists, all of it is there."""
+    deadline = time.monotonic() + seconds
+    while not pathlib.Path(path).exists():
+        if time.monotonic() > deadline:
+            raise Failure(f"{path} did not appear in {seconds} s")
+        time.sleep(0.02)
