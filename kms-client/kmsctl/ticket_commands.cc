@@ -39,9 +39,8 @@ Result<ByteVector> read_message(const std::string& file) {
       std::string_view(content).substr(space == std::string::npos ? 0 : space + 1));
 }
 
-Result<kms_client::KmsClient*> open_client(std::unique_ptr<kms_client::KmsClient>& client,
-                                           const Session& session,
-                                           mikey::KmsCredentials credentials) {
+Result<std::unique_ptr<kms_client::KmsClient>> open_client(const Session& session,
+                                                           mikey::KmsCredentials credentials) {
   if (session.server.empty()) {
     return fail(Category::malformed, "tickets need --server IP:PORT of the KMS's ticket port");
   }
@@ -50,9 +49,8 @@ Result<kms_client::KmsClient*> open_client(std::unique_ptr<kms_client::KmsClient
                                                          .certificate = session.certificate,
                                                          .private_key = session.private_key,
                                                          .server_name = session.server_name}));
-  client = std::make_unique<kms_client::KmsClient>(std::move(connection), std::move(credentials),
-                                                   session.clock, session.random);
-  return client.get();
+  return std::make_unique<kms_client::KmsClient>(std::move(connection), std::move(credentials),
+                                                 session.clock, session.random);
 }
 
 std::vector<std::string> spis_of(const std::vector<mikey::SessionKey>& keys) {
@@ -95,9 +93,9 @@ Result<void> TicketCommands::request() {
   }
   const auto self = mikey::Identity::uri(identity_);
   const std::string psk_id = psk_.id.empty() ? identity_ : TRY(id_octets(psk_.id));
-  std::unique_ptr<kms_client::KmsClient> owner;
-  auto* const client = TRY(open_client(
-      owner, session_, {self, mikey::Identity::uri(kms_), psk_id, TRY(psk_.read())}));
+  Psk psk = TRY(psk_.read());
+  const auto client = TRY(open_client(
+      session_, {self, mikey::Identity::uri(kms_), psk_id, std::move(psk)}));
   auto wish = TRY(client->ticket_wish(responders_, validity));
   auto granted = TRY(client->request_ticket(
       std::move(wish), {.timeout = options.timeout, .trace_id = trace_id_}));
@@ -129,9 +127,9 @@ Result<void> TicketCommands::resolve() {
   const auto received = TRY(mikey::ReceivedTransfer::parse(message));
   const auto self = mikey::Identity::uri(identity_);
   const std::string psk_id = psk_.id.empty() ? identity_ : TRY(id_octets(psk_.id));
-  std::unique_ptr<kms_client::KmsClient> owner;
-  auto* const client = TRY(open_client(
-      owner, session_, {self, mikey::Identity::uri(kms_), psk_id, TRY(psk_.read())}));
+  Psk psk = TRY(psk_.read());
+  const auto client = TRY(open_client(
+      session_, {self, mikey::Identity::uri(kms_), psk_id, std::move(psk)}));
   auto resolved = TRY(client->resolve_ticket(
       received.ticket(), {.timeout = options.timeout, .trace_id = trace_id_}));
 
