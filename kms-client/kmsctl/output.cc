@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
@@ -139,7 +140,8 @@ void print_identity(std::ostream& out, Format format, const v1::Identity& identi
   print_rows(out, format, identity_rows(identity));
 }
 
-IdentityList::IdentityList(std::ostream& out, Format format) : out_(out), format_(format) {
+void IdentityList::begin() {
+  if (std::exchange(begun_, true)) return;
   if (format_ == Format::json) {
     out_ << '[';
   } else {
@@ -149,6 +151,7 @@ IdentityList::IdentityList(std::ostream& out, Format format) : out_(out), format
 }
 
 void IdentityList::add(const v1::Identity& identity) {
+  begin();
   if (format_ == Format::json) {
     out_ << (empty_ ? "\n" : ",\n") << dump(to_json(identity_rows(identity)), -1);
   } else {
@@ -160,6 +163,7 @@ void IdentityList::add(const v1::Identity& identity) {
 }
 
 void IdentityList::finish() {
+  begin();
   if (format_ == Format::json) out_ << (empty_ ? "]\n" : "\n]\n");
 }
 

@@ -23,16 +23,20 @@ void print_rows(std::ostream& out, Format format, const std::vector<Row>& rows);
 
 void print_identity(std::ostream& out, Format format, const v1::Identity& identity);
 
-// A list that may be long: printed while it arrives. finish() ends it (JSON needs a bracket).
+// A list that may be long: printed while it arrives, and not at all when the KMS cannot be
+// reached. finish() ends it.
 class IdentityList {
  public:
-  IdentityList(std::ostream& out, Format format);
+  IdentityList(std::ostream& out, Format format) : out_(out), format_(format) {}
   void add(const v1::Identity& identity);
   void finish();
 
  private:
+  void begin();
+
   std::ostream& out_;
   const Format format_;
+  bool begun_ = false;
   bool empty_ = true;
 };
 

@@ -352,6 +352,7 @@ TEST_F(KmsctlTest, SaysWhatIsMissingOrCannotBeReached) {
   EXPECT_EQ(run({"identity", "list"}), service::kExitMalformed);
   EXPECT_THAT(err, HasSubstr("--socket PATH"));
   EXPECT_EQ(run({"--socket", "/nonexistent", "identity", "list"}), service::kExitUnavailable);
+  EXPECT_EQ(out, "");
   EXPECT_EQ(run({"--server", "127.0.0.1:1", "--ca", "/nonexistent", "identity", "list"}),
             service::kExitNotFound);
   EXPECT_EQ(run({"identity"}), service::kExitUsage);
