@@ -25,9 +25,10 @@ AuditRecord record_of(std::string request_id) {
 }
 
 Result<void> append(Audit& audit, const AuditRecord& record) {
-  std::promise<Result<void>> written;
-  audit.append(record, [&](Result<void> result) { written.set_value(std::move(result)); });
-  return written.get_future().get();
+  // Shared: set_value() may still be at work when the value is there.
+  const auto written = std::make_shared<std::promise<Result<void>>>();
+  audit.append(record, [written](Result<void> result) { written->set_value(std::move(result)); });
+  return written->get_future().get();
 }
 
 std::vector<nlohmann::json> lines_of(const std::filesystem::path& path) {
@@ -64,12 +65,12 @@ TEST(Audit, TheLineIsInTheFileWhenTheCallerIsTold) {
     options.fsync = fsync;
     const auto audit = Audit::open(options).value();
     for (std::size_t i = 0; i < 20; ++i) {
-      std::promise<std::size_t> seen;
-      audit->append(record_of(std::to_string(i)), [&](Result<void> written) {
+      const auto seen = std::make_shared<std::promise<std::size_t>>();
+      audit->append(record_of(std::to_string(i)), [seen, path = options.path](Result<void> written) {
         EXPECT_TRUE(written.has_value());
-        seen.set_value(lines_of(options.path).size());
+        seen->set_value(lines_of(path).size());
       });
-      EXPECT_EQ(seen.get_future().get(), i + 1);
+      EXPECT_EQ(seen->get_future().get(), i + 1);
     }
     EXPECT_TRUE(audit->healthy());
     struct stat status {};
@@ -138,9 +139,9 @@ TEST(Audit, RefusesWithBusyWhenTooMuchWaits) {
   AuditOptions options;
   options.path = folder / "audit";
   options.max_waiting = 1;
-  const auto audit = Audit::open(options).value();
   std::promise<void> inside;
   std::promise<void> release;
+  const auto audit = Audit::open(options).value();
   audit->append(record_of("held"), [&](Result<void>) {
     inside.set_value();
     release.get_future().wait();

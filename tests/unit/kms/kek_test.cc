@@ -34,12 +34,13 @@ TEST_F(KekTest, WrapsTheSameKeyDifferentlyEachTime) {
 TEST_F(KekTest, RefusesAWrappedKeyThatStandsInAnotherRow) {
   const ByteVector wrapped = kek.wrap(key.reveal(), binding, random).value();
   const ByteVector other_id = {'k', '2'};
+  const ByteVector longer_id = {'m', 'k', '1'};
   for (const KeyBinding& moved :
        {KeyBinding{KeyKind::shared_tpk, "sip:alice@example.com", id},
         KeyBinding{KeyKind::psk, "sip:bob@example.com", id},
         KeyBinding{KeyKind::psk, "sip:alice@example.com", other_id},
         // The same octets, divided in another way.
-        KeyBinding{KeyKind::psk, "sip:alice@example.co", ByteVector{'m', 'k', '1'}}}) {
+        KeyBinding{KeyKind::psk, "sip:alice@example.co", longer_id}}) {
     EXPECT_FALSE(kek.unwrap<TestKeyTag>(wrapped, moved).has_value());
   }
 }

@@ -173,10 +173,11 @@ class KmsFixture : public ::testing::Test {
   }
 
   Answer ask(Bytes message, Accepted accepted = Accepted::both) {
-    std::promise<Answer> answer;
+    // Shared: set_value() may still be at work when the value is there.
+    const auto answer = std::make_shared<std::promise<Answer>>();
     handler->handle(to_vector(message), accepted, user_caller,
-                    [&](Answer given) { answer.set_value(std::move(given)); });
-    return answer.get_future().get();
+                    [answer](Answer given) { answer->set_value(std::move(given)); });
+    return answer->get_future().get();
   }
 
   // The whole of Ticket Request: what the initiator ends with.

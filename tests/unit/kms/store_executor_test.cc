@@ -10,15 +10,15 @@ namespace keystub::kms {
 namespace {
 
 TEST(StoreExecutor, RefusesWithBusyWhenTooMuchWaits) {
-  StoreExecutor executor(1, 2);
   std::promise<void> started;
   std::promise<void> release;
+  std::atomic<int> done{0};
+  StoreExecutor executor(1, 2);
   ASSERT_TRUE(executor.submit([&] {
     started.set_value();
     release.get_future().wait();
   }));
   started.get_future().wait();
-  std::atomic<int> done{0};
   ASSERT_TRUE(executor.submit([&] { ++done; }));
   ASSERT_TRUE(executor.submit([&] { ++done; }));
   const auto refused = executor.submit([&] { ++done; });
@@ -40,9 +40,9 @@ TEST(StoreExecutor, RunsWhatWaitsBeforeItStops) {
 }
 
 TEST(StoreExecutor, RunsAsManyJobsAtOnceAsItHasThreads) {
-  StoreExecutor executor(2, 10);
   std::promise<void> first;
   std::promise<void> second;
+  StoreExecutor executor(2, 10);
   // Each waits for the other: with one thread this would never end.
   ASSERT_TRUE(executor.submit([&] {
     first.set_value();

@@ -84,10 +84,10 @@ class KmsVectors : public ::testing::TestWithParam<const char*> {
     StoreExecutor executor(1, 10);
     handler = std::make_unique<TicketHandler>(
         settings, HandlerParts{keys, policy, *window, executor, *audit, log, clock, random});
-    std::promise<Answer> answer;
+    const auto answer = std::make_shared<std::promise<Answer>>();
     handler->handle(message, Accepted::both, {},
-                    [&](Answer given) { answer.set_value(std::move(given)); });
-    return answer.get_future().get();
+                    [answer](Answer given) { answer->set_value(std::move(given)); });
+    return answer->get_future().get();
   }
 
   testing::Scenario scenario{KEYSTUB_SOURCE_DIR, GetParam()};
