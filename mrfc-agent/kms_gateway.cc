@@ -15,10 +15,10 @@ Result<std::unique_ptr<KmsGateway>> KmsGateway::open(const Settings& settings,
   const auto connection = TRY(kms_client::KmsConnection::open(options));
   std::unique_ptr<KmsGateway> gateway(new KmsGateway(settings.kms.timeout));
   for (const OwnIdentity& identity : settings.identities) {
+    auto credentials = TRY(settings.credentials(identity));
     gateway->clients_.emplace(
-        identity.uri,
-        std::make_unique<kms_client::KmsClient>(connection, TRY(settings.credentials(identity)),
-                                                env.clock, env.random));
+        identity.uri, std::make_unique<kms_client::KmsClient>(connection, std::move(credentials),
+                                                              env.clock, env.random));
   }
   return gateway;
 }

@@ -76,8 +76,9 @@ Result<std::unique_ptr<rpc::Server>> listen(const Settings& settings, grpc::Serv
   tls.private_key = settings.private_key;
   tls.ca = settings.client_ca;
   tls.client_certificate = rpc::ClientCertificate::required;
+  auto credentials = TRY(rpc::server_credentials(tls));
   rpc::ServerOptions options;
-  options.listeners.push_back({kListener, settings.listen, TRY(rpc::server_credentials(tls))});
+  options.listeners.push_back({kListener, settings.listen, std::move(credentials)});
   options.services.push_back(&service);
   options.max_message_octets = kMaxRequestOctets;
   return rpc::Server::start(options);
@@ -99,21 +100,23 @@ Result<void> serve(const RunOptions& options, const Settings& settings) {
   MediaControlOptions media_options;
   media_options.timeout = settings.mrfp.timeout;
   media_options.local_ip = settings.mrfp_local_ip;
-  MediaControlClient media(TRY(open_mrfp_channel(settings)), media_options, log);
+  auto mrfp_channel = TRY(open_mrfp_channel(settings));
+  MediaControlClient media(std::move(mrfp_channel), media_options, log);
   std::optional<mikey::TicketProtection> tpk;
   if (settings.policy.key_source == KeySource::self_issued) {
     tpk = TRY(settings.ticket_protection());
   }
   const auto replay = TRY(open_replay_window(settings, clock, log));
 
-  EventHistory events(to_hex(TRY(random.bytes(kInstanceIdOctets))), clock, settings.events);
+  const ByteVector instance_id = TRY(random.bytes(kInstanceIdOctets));
+  EventHistory events(to_hex(instance_id), clock, settings.events);
   SessionStore sessions(events, settings.max_sessions);
   StreamReleases releases(media);
   SessionController controller(
       {env, settings.policy, *kms, media, *replay, sessions, releases, tpk ? &*tpk : nullptr});
   WorkPool pool(settings.workers, settings.queue);
   const rpc::Guard guard(session_control_rules(settings.client_names));
-  SessionControlService service(controller, events, pool, guard, log);
+  SessionControlService service(controller, events, pool, guard, clock, log, metrics);
 
   media.watch(controller);
   const auto server = TRY(listen(settings, service));
@@ -121,7 +124,8 @@ Result<void> serve(const RunOptions& options, const Settings& settings) {
 
   std::vector<service::Endpoint> endpoints{{kListener, server->address(kListener)}};
   if (settings.metrics_address) {
-    endpoints.push_back({"metrics", TRY(metrics.expose(*settings.metrics_address))});
+    const std::string address = TRY(metrics.expose(*settings.metrics_address));
+    endpoints.push_back({"metrics", address});
   }
   for (const service::Endpoint& endpoint : endpoints) {
     log.info("listening", {{"name", endpoint.name}, {"address", endpoint.address}});
@@ -167,8 +171,8 @@ Result<void> check_health(const std::string& config_file) {
   rpc::ChannelOptions options;
   options.server_name = settings.server_name;
   // Our own certificate proves us to ourselves: the listener requires one.
-  const auto channel = TRY(rpc::open_tls_channel(
-      settings.listen, {settings.client_ca, settings.certificate, settings.private_key}, options));
+  const rpc::ChannelTls tls{settings.client_ca, settings.certificate, settings.private_key};
+  const auto channel = TRY(rpc::open_tls_channel(settings.listen, tls, options));
   return rpc::check_health(channel, kHealthTimeout);
 }
 

@@ -191,6 +191,20 @@ grpc::Status SessionControlService::refuse(std::string_view method, const std::s
   return rpc::to_status(plain.error_code(), plain.error_message(), detail);
 }
 
+void SessionControlService::count(std::string_view method, std::string_view result,
+                                  SteadyTime since) {
+  const std::string name(method.substr(method.rfind('/') + 1));
+  metrics_
+      .counter("mrfc_requests_total", "Calls of the session control interface, by their outcome",
+               {{"method", name}, {"result", std::string(result)}})
+      .add();
+  metrics_
+      .histogram("mrfc_request_seconds", "Time from a call to its answer",
+                 service::latency_buckets(), {{"method", name}})
+      .observe(std::chrono::duration<double>(clock_.steady_now() - since).count());
+  sessions_.set(static_cast<double>(controller_.session_count()));
+}
+
 template <class Step>
 grpc::ServerUnaryReactor* SessionControlService::run(grpc::CallbackServerContext* context,
                                                      const char* method,
@@ -207,11 +221,15 @@ grpc::ServerUnaryReactor* SessionControlService::run(grpc::CallbackServerContext
                      "trace_id: 1 to 64 of A-Z a-z 0-9 . _ -"});
     return reactor;
   }
-  const bool taken = pool_.submit([this, reactor, method, trace_id, step = std::move(step)] {
-    const Result<void> done = step();
-    reactor->Finish(done ? grpc::Status::OK : refuse(method, trace_id, done.error()));
-  });
+  const SteadyTime since = clock_.steady_now();
+  const bool taken =
+      pool_.submit([this, reactor, method, trace_id, since, step = std::move(step)] {
+        const Result<void> done = step();
+        count(method, done ? "ok" : category_name(done.error().category()), since);
+        reactor->Finish(done ? grpc::Status::OK : refuse(method, trace_id, done.error()));
+      });
   if (!taken) {
+    count(method, category_name(Category::busy), since);
     reactor->Finish(refuse(method, trace_id,
                            Error(Category::busy, "as many calls as are allowed are under way: try "
                                                  "again, or raise limits.workers or limits.queue")));

@@ -13,6 +13,7 @@
 #include "rpc/guard.h"
 #include "rpc/server.h"
 #include "service/log.h"
+#include "service/metrics.h"
 
 namespace keystub::mrfc {
 
@@ -23,8 +24,11 @@ std::vector<rpc::MethodRule> session_control_rules(const std::vector<std::string
 class SessionControlService final : public v1::SessionControl::CallbackService {
  public:
   SessionControlService(SessionController& controller, EventHistory& events, WorkPool& pool,
-                        const rpc::Guard& guard, service::Log& log)
-      : controller_(controller), events_(events), pool_(pool), guard_(guard), log_(log) {}
+                        const rpc::Guard& guard, const Clock& clock, service::Log& log,
+                        service::Metrics& metrics)
+      : controller_(controller), events_(events), pool_(pool), guard_(guard), clock_(clock),
+        log_(log), metrics_(metrics),
+        sessions_(metrics.gauge("mrfc_sessions", "Sessions that exist")) {}
 
   // Streams of events join the server's drain. Until then they are refused as UNAVAILABLE.
   void serve_streams(rpc::Drain& drain) { drain_ = &drain; }
@@ -54,12 +58,16 @@ class SessionControlService final : public v1::SessionControl::CallbackService {
   grpc::ServerUnaryReactor* run(grpc::CallbackServerContext* context, const char* method,
                                 const std::string& trace_id, Step step);
   grpc::Status refuse(std::string_view method, const std::string& trace_id, const Error& error);
+  void count(std::string_view method, std::string_view result, SteadyTime since);
 
   SessionController& controller_;
   EventHistory& events_;
   WorkPool& pool_;
   const rpc::Guard& guard_;
+  const Clock& clock_;
   service::Log& log_;
+  service::Metrics& metrics_;
+  service::Gauge sessions_;
   std::atomic<rpc::Drain*> drain_ = nullptr;
 };
 

@@ -43,6 +43,7 @@ class SessionController final : public MediaEventHandler {
   void release_all();
 
   std::vector<SessionStatus> list() const { return with_.sessions.list(); }
+  std::size_t session_count() const { return with_.sessions.size(); }
 
   void on_media_event(const MediaEvent& event) override;
   std::vector<StreamKey> expected_streams() const override;

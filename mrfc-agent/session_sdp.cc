@@ -68,7 +68,8 @@ Result<void> describe(sdp::MediaSection& section, const LocalMedia& media) {
 }  // namespace
 
 Result<RemoteDescription> read_description(std::string_view text) {
-  RemoteDescription description{TRY(sdp::SessionDescription::parse(text)), {}, {}};
+  RemoteDescription description;
+  description.sdp = TRY(sdp::SessionDescription::parse(text));
   description.session_key_mgmt = owned(description.sdp.session().attributes(kKeyMgmt));
   for (std::size_t index = 0; index < description.sdp.media().size(); ++index) {
     auto media = read_media(description.sdp, index);

@@ -186,6 +186,11 @@ std::vector<SessionStatus> SessionStore::list() const {
   return out;
 }
 
+std::size_t SessionStore::size() const {
+  const std::scoped_lock lock(mutex_);
+  return sessions_.size();
+}
+
 std::vector<StreamKey> SessionStore::streams(const std::string& session_id) const {
   const std::scoped_lock lock(mutex_);
   std::vector<StreamKey> out;

@@ -47,6 +47,7 @@ class SessionStore {
 
   std::optional<SessionStatus> find(const std::string& session_id) const;
   std::vector<SessionStatus> list() const;  // oldest first
+  std::size_t size() const;
   std::vector<StreamKey> streams(const std::string& session_id) const;
   std::vector<StreamKey> all_streams() const;
 

@@ -178,18 +178,21 @@ replay::Options Settings::replay_options() const {
 }
 
 Result<mikey::KmsCredentials> Settings::credentials(const OwnIdentity& identity) const {
-  return mikey::KmsCredentials{
-      mikey::Identity::uri(identity.uri), policy.kms, identity.psk.id,
-      TRY(service::read_secret<PskTag>(identity.psk.file, identity.psk.encoding, kMinPskOctets,
-                                       kMaxPskOctets))};
+  mikey::KmsCredentials credentials;
+  credentials.psk = TRY(service::read_secret<PskTag>(identity.psk.file, identity.psk.encoding,
+                                                     kMinPskOctets, kMaxPskOctets));
+  credentials.self = mikey::Identity::uri(identity.uri);
+  credentials.kms = policy.kms;
+  credentials.psk_id = identity.psk.id;
+  return credentials;
 }
 
 Result<mikey::TicketProtection> Settings::ticket_protection() const {
-  return mikey::TicketProtection{
-      TRY(service::read_secret<mikey::TpkTag>(tpk.file, tpk.encoding, kMinPskOctets,
-                                              kMaxPskOctets)),
-      tpk.id,
-      {}};
+  mikey::TicketProtection protection;
+  protection.key = TRY(service::read_secret<mikey::TpkTag>(tpk.file, tpk.encoding, kMinPskOctets,
+                                                           kMaxPskOctets));
+  protection.id = tpk.id;
+  return protection;
 }
 
 }  // namespace keystub::mrfc

@@ -32,8 +32,8 @@ Result<std::unique_ptr<MrfcCtlClient>> connect(const Connection& to,
       to.timeout.empty() ? default_timeout : TRY(service::parse_duration(to.timeout));
   rpc::ChannelOptions options;
   options.server_name = to.server_name;
-  auto channel = TRY(
-      rpc::open_tls_channel(to.server, {to.ca, to.certificate, to.private_key}, options));
+  const rpc::ChannelTls tls{to.ca, to.certificate, to.private_key};
+  auto channel = TRY(rpc::open_tls_channel(to.server, tls, options));
   return std::make_unique<MrfcCtlClient>(
       std::move(channel), to.output == "json" ? OutputFormat::json : OutputFormat::table, timeout);
 }
