@@ -43,8 +43,8 @@ Error refusal(const grpc::Status& status, std::string_view what, WallTime now) {
   }
   if (detail->has_retry_after()) {
     const auto after = detail->retry_after();
-    text += " (try again in " +
-            std::to_string(after.seconds() * 1000 + after.nanos() / 1'000'000) + " ms)";
+    text += " (try again in " + std::to_string(after.seconds() * 1000 + after.nanos() / 1'000'000) +
+            " ms)";
   }
   return {plain.category(), std::move(text)};
 }
@@ -122,8 +122,11 @@ class KmsClient::Operation : public PendingCall::State,
                              public std::enable_shared_from_this<Operation> {
  public:
   Operation(const KmsClient& client, const CallOptions& options)
-      : connection_(client.connection_), env_(client.env_), options_(options),
-        running_(client.running_), backoff_(options.retry),
+      : connection_(client.connection_),
+        env_(client.env_),
+        options_(options),
+        running_(client.running_),
+        backoff_(options.retry),
         end_(env_.clock.steady_now() + options.timeout) {}
 
   void attempt() {
@@ -236,7 +239,9 @@ class KmsClient::RequestOperation final : public Operation {
  public:
   RequestOperation(const KmsClient& client, mikey::TicketPolicy wish, const CallOptions& options,
                    TicketDone done)
-      : Operation(client, options), credentials_(client.credentials_), wish_(std::move(wish)),
+      : Operation(client, options),
+        credentials_(client.credentials_),
+        wish_(std::move(wish)),
         done_(std::move(done)) {}
 
  private:
@@ -275,7 +280,9 @@ class KmsClient::ResolveOperation final : public Operation {
  public:
   ResolveOperation(const KmsClient& client, OwnedTicket ticket, const CallOptions& options,
                    ResolveDone done)
-      : Operation(client, options), credentials_(client.credentials_), ticket_(std::move(ticket)),
+      : Operation(client, options),
+        credentials_(client.credentials_),
+        ticket_(std::move(ticket)),
         done_(std::move(done)) {}
 
  private:
@@ -312,8 +319,10 @@ class KmsClient::ResolveOperation final : public Operation {
 
 KmsClient::KmsClient(std::shared_ptr<KmsConnection> connection, mikey::KmsCredentials credentials,
                      const Clock& clock, RandomSource& random)
-    : connection_(std::move(connection)), credentials_(std::move(credentials)),
-      env_{clock, random}, running_(std::make_shared<Running>()) {}
+    : connection_(std::move(connection)),
+      credentials_(std::move(credentials)),
+      env_{clock, random},
+      running_(std::make_shared<Running>()) {}
 
 KmsClient::~KmsClient() {
   std::unique_lock lock(running_->mutex);
@@ -332,8 +341,7 @@ Result<mikey::TicketPolicy> KmsClient::ticket_wish(const std::vector<std::string
   wish.idr_kms = credentials_.kms;
   wish.idr_i = credentials_.self;
   wish.tre = mikey::Timestamp::from(now + validity);
-  wish.keys.push_back(
-      {mikey::KeyType::tgk, kTgkOctets, 0, TRY(env_.random.bytes(kSpiOctets))});
+  wish.keys.push_back({mikey::KeyType::tgk, kTgkOctets, 0, TRY(env_.random.bytes(kSpiOctets))});
   for (const auto& responder : responders) {
     wish.idr_r.push_back(mikey::Identity::uri(responder));
   }
@@ -371,10 +379,9 @@ Result<mikey::GrantedTicket> KmsClient::request_ticket(mikey::TicketPolicy wish,
                                                        const CallOptions& options) {
   // Shared with the callback, which may still be inside set_value when get() returns.
   const auto answer = std::make_shared<std::promise<Result<mikey::GrantedTicket>>>();
-  start_request(std::move(wish), options,
-                [answer](Result<mikey::GrantedTicket> result) {
-                  answer->set_value(std::move(result));
-                });
+  start_request(std::move(wish), options, [answer](Result<mikey::GrantedTicket> result) {
+    answer->set_value(std::move(result));
+  });
   return answer->get_future().get();
 }
 
@@ -382,10 +389,9 @@ Result<mikey::ResolvedTicket> KmsClient::resolve_ticket(const mikey::TicketView&
                                                         const CallOptions& options) {
   // Shared with the callback, which may still be inside set_value when get() returns.
   const auto answer = std::make_shared<std::promise<Result<mikey::ResolvedTicket>>>();
-  start_resolve(ticket, options,
-                [answer](Result<mikey::ResolvedTicket> result) {
-                  answer->set_value(std::move(result));
-                });
+  start_resolve(ticket, options, [answer](Result<mikey::ResolvedTicket> result) {
+    answer->set_value(std::move(result));
+  });
   return answer->get_future().get();
 }
 

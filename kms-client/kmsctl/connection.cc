@@ -37,8 +37,9 @@ AdminClient::~AdminClient() = default;
 
 Result<std::unique_ptr<AdminClient>> AdminClient::open(const ConnectionOptions& options) {
   if (options.socket.empty() && options.server.empty()) {
-    return fail(Category::malformed,
-                "say where the KMS is: --socket PATH, or --server IP:PORT with --ca, --cert, --key");
+    return fail(
+        Category::malformed,
+        "say where the KMS is: --socket PATH, or --server IP:PORT with --ca, --cert, --key");
   }
   std::shared_ptr<grpc::Channel> channel;
   if (!options.socket.empty()) {
@@ -48,8 +49,8 @@ Result<std::unique_ptr<AdminClient>> AdminClient::open(const ConnectionOptions& 
                                         {options.ca, options.certificate, options.private_key},
                                         {.server_name = options.server_name}));
   }
-  return std::unique_ptr<AdminClient>(new AdminClient(std::make_unique<Impl>(
-      v1::IdentityAdmin::NewStub(std::move(channel)), options.timeout)));
+  return std::unique_ptr<AdminClient>(new AdminClient(
+      std::make_unique<Impl>(v1::IdentityAdmin::NewStub(std::move(channel)), options.timeout)));
 }
 
 Result<v1::Identity> AdminClient::create(v1::CreateIdentityRequest& request) {

@@ -16,8 +16,10 @@ IdentityCommands::IdentityCommands(service::Verb& top, Session& session) : sessi
   const auto with_psk = [this](service::Verb& verb) -> service::Verb& {
     return verb.option("--psk-file", psk_.file, "File with the key (mode 0600); -: standard input.")
         .choice("--psk-encoding", psk_.encoding, {"hex", "raw"}, "Form of the key in the file.")
-        .option("--new-psk", new_psk_, "Make a key of 32 octets and write it (hex) to this new file.")
-        .option("--psk-id", psk_.id, "Name of the key (IDRpsk); hex:… for any octets. Default: the URI.");
+        .option("--new-psk", new_psk_,
+                "Make a key of 32 octets and write it (hex) to this new file.")
+        .option("--psk-id", psk_.id,
+                "Name of the key (IDRpsk); hex:… for any octets. Default: the URI.");
   };
   with_psk(identity.verb("create", "Creates an identity, with its first key if one is given.")
                .argument("uri", uri_, "sip:alice@example.com")
@@ -103,8 +105,7 @@ Result<void> IdentityCommands::list() {
   return {};
 }
 
-Result<void> IdentityCommands::one(
-    Result<v1::Identity> (AdminClient::*call)(const std::string&)) {
+Result<void> IdentityCommands::one(Result<v1::Identity> (AdminClient::*call)(const std::string&)) {
   const auto admin = TRY(session_.admin());
   const auto identity = TRY((admin.get()->*call)(uri_));
   print_identity(session_.out, session_.format(), identity);

@@ -15,8 +15,7 @@ Result<std::unique_ptr<AdminClient>> Session::admin() const {
 }
 
 Result<Psk> PskOptions::read() const {
-  const auto form =
-      encoding == "raw" ? service::SecretEncoding::raw : service::SecretEncoding::hex;
+  const auto form = encoding == "raw" ? service::SecretEncoding::raw : service::SecretEncoding::hex;
   return service::read_secret<PskTag>(file, form, 16, 64);
 }
 

@@ -27,8 +27,8 @@ std::string dump(const Json& json, int indent = 2) {
 }
 
 constexpr std::pair<const char*, v1::IdentityKind> kKinds[] = {
-    {"user", v1::IDENTITY_KIND_USER},   {"mrfc", v1::IDENTITY_KIND_MRFC},
-    {"as", v1::IDENTITY_KIND_AS},       {"group", v1::IDENTITY_KIND_GROUP},
+    {"user", v1::IDENTITY_KIND_USER}, {"mrfc", v1::IDENTITY_KIND_MRFC},
+    {"as", v1::IDENTITY_KIND_AS},     {"group", v1::IDENTITY_KIND_GROUP},
     {"kms", v1::IDENTITY_KIND_KMS},
 };
 
@@ -173,8 +173,8 @@ std::vector<Row> policy_rows(const mikey::TicketPolicy& policy) {
   const auto time = [](const std::optional<mikey::Timestamp>& t) {
     return t ? time_text(*t) : std::string();
   };
-  return {{"ticket_type", fmt::format("{}/{}/{}", policy.type.type, policy.type.subtype,
-                                      policy.type.version)},
+  return {{"ticket_type",
+           fmt::format("{}/{}/{}", policy.type.type, policy.type.subtype, policy.type.version)},
           {"flags", policy.flags.letters()},
           {"suite", policy.prf == mikey::PrfFunc::mikey_1 ? "128-bit" : "256-bit"},
           {"initiator", policy.idr_i ? policy.idr_i->data : std::string()},

@@ -72,15 +72,17 @@ TicketCommands::TicketCommands(service::Verb& top, Session& session) : session_(
         .option("--trace-id", trace_id_, "Travels into the KMS's log and audit.");
   };
   common(ticket.verb("request", "Requests a ticket."))
-      .option("--responder", responders_, "Who may resolve it: a URI, or * for anybody. Repeatable.")
+      .option("--responder", responders_,
+              "Who may resolve it: a URI, or * for anybody. Repeatable.")
       .option("--validity", validity_, "How long it should be valid.")
       .option("--ticket", ticket_file_, "Write the ticket to this file.")
       .option("--transfer-init", transfer_file_,
               "Write a TRANSFER_INIT with it, for the first responder, to this file.")
       .action([this] { return exit_code_of(request()); });
   common(ticket.verb("resolve", "Resolves the ticket of a TRANSFER_INIT."))
-      .required_option("--transfer-init", transfer_file_,
-                       "File with the message: octets, base64 or a key-mgmt line; -: standard input.")
+      .required_option(
+          "--transfer-init", transfer_file_,
+          "File with the message: octets, base64 or a key-mgmt line; -: standard input.")
       .action([this] { return exit_code_of(resolve()); });
 }
 
@@ -94,11 +96,11 @@ Result<void> TicketCommands::request() {
   const auto self = mikey::Identity::uri(identity_);
   const std::string psk_id = psk_.id.empty() ? identity_ : TRY(id_octets(psk_.id));
   Psk psk = TRY(psk_.read());
-  const auto client = TRY(open_client(
-      session_, {self, mikey::Identity::uri(kms_), psk_id, std::move(psk)}));
+  const auto client =
+      TRY(open_client(session_, {self, mikey::Identity::uri(kms_), psk_id, std::move(psk)}));
   auto wish = TRY(client->ticket_wish(responders_, validity));
-  auto granted = TRY(client->request_ticket(
-      std::move(wish), {.timeout = options.timeout, .trace_id = trace_id_}));
+  auto granted = TRY(
+      client->request_ticket(std::move(wish), {.timeout = options.timeout, .trace_id = trace_id_}));
   const auto ticket = std::make_shared<const mikey::GrantedTicket>(std::move(granted));
 
   std::vector<Row> rows = policy_rows(ticket->policy);
@@ -110,10 +112,12 @@ Result<void> TicketCommands::request() {
   }
   if (!transfer_file_.empty()) {
     const mikey::Environment env{session_.clock, session_.random};
-    const auto offer = TRY(mikey::TransferOffer::start(
-        env, ticket,
-        {self, mikey::Identity::uri(responders_.front()),
-         mikey::tls_session(ticket->session_keys), {}, {}}));
+    const auto offer = TRY(mikey::TransferOffer::start(env, ticket,
+                                                       {self,
+                                                        mikey::Identity::uri(responders_.front()),
+                                                        mikey::tls_session(ticket->session_keys),
+                                                        {},
+                                                        {}}));
     TRY(write_file(transfer_file_, offer.message()));
     rows.emplace_back("transfer_init", transfer_file_);
   }
@@ -128,10 +132,10 @@ Result<void> TicketCommands::resolve() {
   const auto self = mikey::Identity::uri(identity_);
   const std::string psk_id = psk_.id.empty() ? identity_ : TRY(id_octets(psk_.id));
   Psk psk = TRY(psk_.read());
-  const auto client = TRY(open_client(
-      session_, {self, mikey::Identity::uri(kms_), psk_id, std::move(psk)}));
-  auto resolved = TRY(client->resolve_ticket(
-      received.ticket(), {.timeout = options.timeout, .trace_id = trace_id_}));
+  const auto client =
+      TRY(open_client(session_, {self, mikey::Identity::uri(kms_), psk_id, std::move(psk)}));
+  auto resolved = TRY(client->resolve_ticket(received.ticket(),
+                                             {.timeout = options.timeout, .trace_id = trace_id_}));
 
   const std::string individual = resolved.idr_r ? resolved.idr_r->data : std::string();
   auto spis = spis_of(resolved.session_keys);

@@ -54,8 +54,8 @@ Result<void> TpkCommands::share() {
   } else {
     if (auto written = service::write_secret(out_, service::SecretEncoding::hex, key.reveal());
         !written) {
-      return std::unexpected(std::move(written.error())
-                                 .with_context("the key " + id + " is lost, unshare it"));
+      return std::unexpected(
+          std::move(written.error()).with_context("the key " + id + " is lost, unshare it"));
     }
     rows.emplace_back("file", out_);
   }

@@ -59,7 +59,7 @@ Result<std::unique_ptr<Mapping>> Mapping::open(const std::filesystem::path& file
     return fail(Category::conflict,
                 "replay window " + file.string() + " is in use by another process");
   }
-  struct stat info {};
+  struct stat info{};
   if (::fstat(fd, &info) != 0) return file_fault(file.string(), "cannot be read");
   if (info.st_size > 0) TRY(mapping->map(static_cast<std::size_t>(info.st_size)));
   return mapping;
@@ -85,9 +85,8 @@ Result<void> Mapping::allocate(std::size_t size) {
 }
 
 Result<void> Mapping::map(std::size_t size) {
-  void* const memory =
-      ::mmap(nullptr, size, PROT_READ | PROT_WRITE,
-             fd_ >= 0 ? MAP_SHARED : (MAP_PRIVATE | MAP_ANONYMOUS), fd_, 0);
+  void* const memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE,
+                              fd_ >= 0 ? MAP_SHARED : (MAP_PRIVATE | MAP_ANONYMOUS), fd_, 0);
   if (memory == MAP_FAILED) return file_fault(name_, "cannot be mapped");
   data_ = static_cast<std::byte*>(memory);
   size_ = size;
@@ -104,8 +103,8 @@ bool Mapping::fits(std::size_t slots_per_shard) const noexcept {
   if (size_ != size_for(slots_per_shard)) return false;
   const FileHeader& h = header();
   if (std::memcmp(h.magic, kMagic, sizeof(kMagic)) != 0 || h.version != kVersion ||
-      h.shards != kShards || h.slots_per_shard != slots_per_shard || h.opened > 1 ||
-      h.clean > 1 || h.boot_id[sizeof(h.boot_id) - 1] != '\0') {
+      h.shards != kShards || h.slots_per_shard != slots_per_shard || h.opened > 1 || h.clean > 1 ||
+      h.boot_id[sizeof(h.boot_id) - 1] != '\0') {
     return false;
   }
   for (std::size_t i = 0; i < kShards; ++i) {

@@ -85,7 +85,9 @@ struct alignas(64) ReplayWindow::Shard {
 class ReplayWindow::Table {
  public:
   Table(std::unique_ptr<Mapping> mapping, std::size_t slots)
-      : mapping_(std::move(mapping)), slots_(slots), max_count_(slots / 4 * 3),
+      : mapping_(std::move(mapping)),
+        slots_(slots),
+        max_count_(slots / 4 * 3),
         keep_(max_count_ / 2) {
     survivors_.reserve(slots);
     for (std::size_t i = 0; i < kShards; ++i) {
@@ -96,8 +98,10 @@ class ReplayWindow::Table {
       state.recovery_floor = kNever;
       for (std::size_t generation = 0; generation < 2; ++generation) {
         const Slot* slot = mapping_->slots(i, generation);
-        shards_[i].count[generation] = static_cast<std::size_t>(std::count_if(
-            slot, slot + slots_, [&](const Slot& s) { return s.epoch == state.epoch[generation]; }));
+        shards_[i].count[generation] =
+            static_cast<std::size_t>(std::count_if(slot, slot + slots_, [&](const Slot& s) {
+              return s.epoch == state.epoch[generation];
+            }));
       }
     }
   }
@@ -191,8 +195,7 @@ class ReplayWindow::Table {
     std::memcpy(&at, tag.data(), sizeof(at));
     for (;; ++at) {
       Slot& slot = slots[at & (slots_ - 1)];
-      if (is_free(index, generation, slot) ||
-          std::memcmp(slot.tag, tag.data(), tag.size()) == 0) {
+      if (is_free(index, generation, slot) || std::memcmp(slot.tag, tag.data(), tag.size()) == 0) {
         return slot;
       }
     }
@@ -272,8 +275,8 @@ Result<std::unique_ptr<ReplayWindow>> ReplayWindow::open(const std::filesystem::
   if (!mapping.sync()) {
     return fail(Category::unavailable, "replay window " + file.string() + " cannot be written");
   }
-  std::unique_ptr<ReplayWindow> window(new ReplayWindow(
-      clock, options.skew, std::make_unique<Table>(std::move(existing), slots)));
+  std::unique_ptr<ReplayWindow> window(
+      new ReplayWindow(clock, options.skew, std::make_unique<Table>(std::move(existing), slots)));
   window->memory_ = !lost_because.empty() ? Memory::lost : fresh ? Memory::fresh : Memory::kept;
   window->lost_because_ = std::move(lost_because);
   return window;
@@ -285,8 +288,8 @@ Result<std::unique_ptr<ReplayWindow>> ReplayWindow::in_memory(const Clock& clock
   const std::size_t slots = slots_per_shard(options);
   auto mapping = TRY(Mapping::anonymous(slots));
   mapping->initialise(slots, kNever);
-  return std::unique_ptr<ReplayWindow>(new ReplayWindow(
-      clock, options.skew, std::make_unique<Table>(std::move(mapping), slots)));
+  return std::unique_ptr<ReplayWindow>(
+      new ReplayWindow(clock, options.skew, std::make_unique<Table>(std::move(mapping), slots)));
 }
 
 namespace {

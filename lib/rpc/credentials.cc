@@ -53,8 +53,8 @@ Result<void> check_pair(const Path& certificate_file, const Path& key_file) {
   const BioPtr bio = TRY(open_file(key_file, "private key"));
   const KeyPtr key(PEM_read_bio_PrivateKey(bio.get(), nullptr, no_pass_phrase, nullptr));
   if (key == nullptr) {
-    return fail(Category::malformed, "private key file " + key_file.string() +
-                                         " holds no unencrypted key in PEM");
+    return fail(Category::malformed,
+                "private key file " + key_file.string() + " holds no unencrypted key in PEM");
   }
   if (X509_check_private_key(certificate.get(), key.get()) != 1) {
     return fail(Category::malformed, "the key in " + key_file.string() +
@@ -64,7 +64,7 @@ Result<void> check_pair(const Path& certificate_file, const Path& key_file) {
   return {};
 }
 
-constexpr auto kReload = static_cast<unsigned>(kReloadInterval.count());
+unsigned interval(std::chrono::seconds time) { return static_cast<unsigned>(time.count()); }
 
 }  // namespace
 
@@ -72,8 +72,9 @@ Result<std::shared_ptr<grpc::ServerCredentials>> server_credentials(const Server
   TRY(check_pair(tls.certificate, tls.private_key));
   const bool asks = tls.client_certificate != ClientCertificate::none;
   if (asks) TRY(read_certificate(tls.ca, "CA"));
-  auto watcher = std::make_shared<FileWatcher>(tls.private_key.string(), tls.certificate.string(),
-                                               asks ? tls.ca.string() : "", kReload);
+  auto watcher =
+      std::make_shared<FileWatcher>(tls.private_key.string(), tls.certificate.string(),
+                                    asks ? tls.ca.string() : "", interval(tls.reload_interval));
   grpc::experimental::TlsServerCredentialsOptions options(std::move(watcher));
   options.watch_identity_key_cert_pairs();
   if (asks) options.watch_root_certs();
@@ -96,8 +97,9 @@ Result<std::shared_ptr<grpc::ChannelCredentials>> channel_credentials(const Chan
   const bool has_own = !tls.certificate.empty() || !tls.private_key.empty();
   if (has_own) TRY(check_pair(tls.certificate, tls.private_key));
   grpc::experimental::TlsChannelCredentialsOptions options;
-  options.set_certificate_provider(std::make_shared<FileWatcher>(
-      tls.private_key.string(), tls.certificate.string(), tls.ca.string(), kReload));
+  options.set_certificate_provider(
+      std::make_shared<FileWatcher>(tls.private_key.string(), tls.certificate.string(),
+                                    tls.ca.string(), interval(tls.reload_interval)));
   options.watch_root_certs();
   if (has_own) options.watch_identity_key_cert_pairs();
   return grpc::experimental::TlsCredentials(options);

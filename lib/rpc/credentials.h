@@ -1,6 +1,6 @@
 // TLS credentials of servers and channels, from PEM files. TLS 1.2 and 1.3 only (gRPC's range).
 //
-// The files are watched: when they change (checked every kReloadInterval) new handshakes use the
+// The files are watched: when they change (checked every reload_interval) new handshakes use the
 // new ones; connections that stand are left alone. Replace certificate and key together, by
 // renaming a folder or a symbolic link.
 #pragma once
@@ -17,8 +17,6 @@
 
 namespace keystub::rpc {
 
-inline constexpr std::chrono::seconds kReloadInterval{10};
-
 enum class ClientCertificate : std::uint8_t {
   none,      // not asked for
   optional,  // asked for; one that is sent must verify against `ca`
@@ -30,12 +28,14 @@ struct ServerTls {
   std::filesystem::path private_key;
   std::filesystem::path ca;  // of the clients; needed unless client_certificate is none
   ClientCertificate client_certificate = ClientCertificate::required;
+  std::chrono::seconds reload_interval{10};
 };
 
 struct ChannelTls {
   std::filesystem::path ca;           // of the server; required
   std::filesystem::path certificate;  // our own, with chain; empty: we present none
   std::filesystem::path private_key;
+  std::chrono::seconds reload_interval{10};
 };
 
 // Reads and checks the files first: not_found or malformed (not PEM, key does not belong to the

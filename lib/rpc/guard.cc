@@ -29,9 +29,9 @@ Caller caller_of(const grpc::ServerContextBase& context, const UnixListener* uni
   caller.address = context.peer();
   caller.trace_id = trace_id_of(context);
   const auto auth = context.auth_context();
-  const auto transport =
-      auth == nullptr ? std::vector<grpc::string_ref>{}
-                      : auth->FindPropertyValues(GRPC_TRANSPORT_SECURITY_TYPE_PROPERTY_NAME);
+  const auto transport = auth == nullptr
+                             ? std::vector<grpc::string_ref>{}
+                             : auth->FindPropertyValues(GRPC_TRANSPORT_SECURITY_TYPE_PROPERTY_NAME);
   const bool tls = !transport.empty() && (transport.front() == GRPC_SSL_TRANSPORT_SECURITY_TYPE ||
                                           transport.front() == GRPC_TLS_TRANSPORT_SECURITY_TYPE);
   if (tls) {
@@ -64,8 +64,7 @@ Guard::Guard(std::vector<MethodRule> rules, const UnixListener* unix_listener)
   }
 }
 
-Result<Caller> Guard::admit(const grpc::ServerContextBase& context,
-                            std::string_view method) const {
+Result<Caller> Guard::admit(const grpc::ServerContextBase& context, std::string_view method) const {
   Caller caller = caller_of(context, unix_listener_);
   TRY(check(caller, method));
   return caller;
@@ -77,8 +76,8 @@ Result<void> Guard::check(const Caller& caller, std::string_view method) const {
     return fail(Category::denied, "this method is not offered here");
   }
   if (!rule->second.allowed.contains(caller.kind)) {
-    const bool may_prove_more = caller.kind == CallerKind::anonymous_tls ||
-                                caller.kind == CallerKind::plaintext;
+    const bool may_prove_more =
+        caller.kind == CallerKind::anonymous_tls || caller.kind == CallerKind::plaintext;
     return fail(may_prove_more ? Category::unauthenticated : Category::denied,
                 may_prove_more ? "this method needs a client certificate"
                                : "this caller may not call this method");

@@ -20,8 +20,8 @@ Result<void> check_health(const std::shared_ptr<grpc::Channel>& channel,
   grpc::ByteBuffer response;
   // Shared with the callback, which may still be inside set_value when get() returns.
   const auto done = std::make_shared<std::promise<grpc::Status>>();
-  stub.UnaryCall(&context, "/grpc.health.v1.Health/Check", grpc::StubOptions(), &request,
-                 &response, [done](grpc::Status status) { done->set_value(std::move(status)); });
+  stub.UnaryCall(&context, "/grpc.health.v1.Health/Check", grpc::StubOptions(), &request, &response,
+                 [done](grpc::Status status) { done->set_value(std::move(status)); });
   const grpc::Status status = done->get_future().get();
   if (!status.ok()) {
     return fail(Category::unavailable, "health check: " + status.error_message());

@@ -121,9 +121,9 @@ Result<Pair> new_pair(const std::string& common_name, std::chrono::days validity
       X509_gmtime_adj(X509_getm_notBefore(x), -kBackdating) != nullptr &&
       X509_time_adj_ex(X509_getm_notAfter(x), static_cast<int>(validity.count()), 0, nullptr) !=
           nullptr &&
-      X509_NAME_add_entry_by_txt(
-          name, "CN", MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(common_name.data()),
-          static_cast<int>(common_name.size()), -1, 0) == 1 &&
+      X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8,
+                                 reinterpret_cast<const unsigned char*>(common_name.data()),
+                                 static_cast<int>(common_name.size()), -1, 0) == 1 &&
       X509_set_issuer_name(x, issuer == nullptr ? name : X509_get_subject_name(issuer)) == 1 &&
       X509_set_pubkey(x, pair.key.get()) == 1;
   if (!good) return openssl_fault("a new certificate");

@@ -40,7 +40,9 @@ class LabCa {
   std::filesystem::path certificate_file(const std::string& name) const {
     return folder_ / (name + ".pem");
   }
-  std::filesystem::path key_file(const std::string& name) const { return folder_ / (name + ".key"); }
+  std::filesystem::path key_file(const std::string& name) const {
+    return folder_ / (name + ".key");
+  }
 
  private:
   explicit LabCa(std::filesystem::path folder) : folder_(std::move(folder)) {}

@@ -16,8 +16,8 @@ bool Backoff::next(RandomSource& random, std::chrono::milliseconds& delay) {
   std::memcpy(&draw, octets.data(), sizeof(draw));
   const double fraction = static_cast<double>(draw >> 11) * 0x1p-53;
   const double full = static_cast<double>(delay_.count());
-  delay = std::chrono::milliseconds(
-      static_cast<std::int64_t>(full * (1 - policy_.jitter * fraction)));
+  delay =
+      std::chrono::milliseconds(static_cast<std::int64_t>(full * (1 - policy_.jitter * fraction)));
   delay_ = std::min(delay_ * 2, policy_.max_delay);
   return true;
 }

@@ -51,8 +51,7 @@ Result<T> retry(const RetryPolicy& policy, RandomSource& random, const Clock& cl
   Backoff backoff(policy);
   const SteadyTime end = clock.steady_now() + time;
   for (;;) {
-    const auto remaining =
-        std::chrono::ceil<std::chrono::milliseconds>(end - clock.steady_now());
+    const auto remaining = std::chrono::ceil<std::chrono::milliseconds>(end - clock.steady_now());
     Attempt<T> outcome = attempt(std::max(remaining, std::chrono::milliseconds{1}));
     std::chrono::milliseconds delay{};
     if (outcome.result.has_value() || !outcome.try_again) return std::move(outcome.result);

@@ -87,8 +87,9 @@ Result<std::unique_ptr<Server>> Server::start(const ServerOptions& options) {
     auto [entry, is_new] = server->bound_.try_emplace(
         listener.name, listener.address.substr(0, std::min(colon, listener.address.size())), 0);
     if (!is_new || listener.credentials == nullptr) {
-      return fail(Category::internal, "listener " + listener.name + " is given twice or without "
-                                                                    "credentials");
+      return fail(Category::internal, "listener " + listener.name +
+                                          " is given twice or without "
+                                          "credentials");
     }
     builder.AddListeningPort(listener.address, listener.credentials, &entry->second.second);
   }

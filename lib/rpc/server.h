@@ -33,7 +33,8 @@ class Drain {
   class Ticket {
    public:
     Ticket() = default;
-    Ticket(Ticket&& other) noexcept : drain_(std::exchange(other.drain_, nullptr)), id_(other.id_) {}
+    Ticket(Ticket&& other) noexcept
+        : drain_(std::exchange(other.drain_, nullptr)), id_(other.id_) {}
     Ticket& operator=(Ticket&& other) noexcept {
       if (this != &other) {
         leave();

@@ -50,7 +50,7 @@ Result<std::unique_ptr<UnixListener>> UnixListener::open(const std::filesystem::
     return fail(Category::conflict, "socket " + text + " is in use by another process");
   }
   if (stale) {
-    struct stat info {};
+    struct stat info{};
     if (::lstat(text.c_str(), &info) == 0 && S_ISSOCK(info.st_mode)) ::unlink(text.c_str());
   }
 
@@ -77,7 +77,9 @@ Result<std::unique_ptr<UnixListener>> UnixListener::open(const std::filesystem::
 
 UnixListener::UnixListener(std::filesystem::path path, std::vector<uid_t> allowed_uids, int socket,
                            int wake) noexcept
-    : path_(std::move(path)), allowed_uids_(std::move(allowed_uids)), socket_(socket),
+    : path_(std::move(path)),
+      allowed_uids_(std::move(allowed_uids)),
+      socket_(socket),
       wake_(wake) {}
 
 UnixListener::~UnixListener() {

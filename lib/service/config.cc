@@ -155,7 +155,7 @@ struct Config::Impl {
   std::string source;
   std::filesystem::path folder;  // relative paths start here
   Environment environment;
-  std::vector<Known> known;      // in the order of reading
+  std::vector<Known> known;  // in the order of reading
   std::set<std::string, std::less<>> known_keys;
   std::vector<std::string> faults;
 
@@ -266,9 +266,7 @@ bool Config::is_set(std::string_view key) const {
   return impl_->variable(key) != nullptr || impl_->node(key) != nullptr;
 }
 
-void Config::fault(std::string_view key, std::string_view sentence) {
-  impl_->fault(key, sentence);
-}
+void Config::fault(std::string_view key, std::string_view sentence) { impl_->fault(key, sentence); }
 
 std::string Config::string(std::string_view key, std::string_view fallback) {
   std::string value = impl_->text(key).value_or(std::string(fallback));
@@ -337,8 +335,7 @@ bool Config::boolean(std::string_view key, bool fallback) {
   return value.value_or(fallback);
 }
 
-std::chrono::milliseconds Config::duration(std::string_view key,
-                                           std::chrono::milliseconds fallback,
+std::chrono::milliseconds Config::duration(std::string_view key, std::chrono::milliseconds fallback,
                                            std::chrono::milliseconds min,
                                            std::chrono::milliseconds max) {
   auto value = fallback;
@@ -372,8 +369,8 @@ std::uint64_t Config::size(std::string_view key, std::uint64_t fallback, std::ui
     if (!parsed) {
       impl_->fault(key, ": " + parsed.error().text());
     } else if (*parsed < min || *parsed > max) {
-      impl_->fault(key,
-                   "is " + *text + ", must be from " + render_size(min) + " to " + render_size(max));
+      impl_->fault(
+          key, "is " + *text + ", must be from " + render_size(min) + " to " + render_size(max));
     } else {
       value = *parsed;
     }

@@ -68,13 +68,13 @@ Result<void> harden_process() {
 }
 
 Result<std::unique_ptr<Signals>> Signals::create() {
-  struct sigaction ignore {};
+  struct sigaction ignore{};
   ignore.sa_handler = SIG_IGN;
   ::sigaction(SIGPIPE, &ignore, nullptr);
   const sigset_t set = handled_signals();
   if (const int error = ::pthread_sigmask(SIG_BLOCK, &set, nullptr); error != 0) {
-    return fail(Category::internal, std::string("signals cannot be blocked: ") +
-                                        std::strerror(error));
+    return fail(Category::internal,
+                std::string("signals cannot be blocked: ") + std::strerror(error));
   }
   const int wake_fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   const int signal_fd = ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);

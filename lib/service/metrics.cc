@@ -31,9 +31,8 @@ void Histogram::observe(double value) noexcept {
 }
 
 const std::vector<double>& latency_buckets() {
-  static const std::vector<double> buckets = {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01,
-                                              0.025,  0.05,    0.1,    0.25,  0.5,    1,     2.5,
-                                              5};
+  static const std::vector<double> buckets = {
+      0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5};
   return buckets;
 }
 
@@ -57,7 +56,8 @@ Metrics::~Metrics() = default;
 
 // noexcept by intent: the library throws for a name or label that cannot be, which is a fault of
 // the program and not of its input.
-Counter Metrics::counter(std::string_view name, std::string_view help, const Labels& labels) noexcept {
+Counter Metrics::counter(std::string_view name, std::string_view help,
+                         const Labels& labels) noexcept {
   auto& family = prometheus::BuildCounter()
                      .Name(full_name(name))
                      .Help(std::string(help))
@@ -74,7 +74,8 @@ Gauge Metrics::gauge(std::string_view name, std::string_view help, const Labels&
 }
 
 Histogram Metrics::histogram(std::string_view name, std::string_view help,
-                             const std::vector<double>& upper_bounds, const Labels& labels) noexcept {
+                             const std::vector<double>& upper_bounds,
+                             const Labels& labels) noexcept {
   auto& family = prometheus::BuildHistogram()
                      .Name(full_name(name))
                      .Help(std::string(help))

@@ -69,12 +69,10 @@ class Metrics {
   Metrics& operator=(const Metrics&) = delete;
   ~Metrics();
 
-  Counter counter(std::string_view name, std::string_view help,
-                  const Labels& labels = {}) noexcept;
+  Counter counter(std::string_view name, std::string_view help, const Labels& labels = {}) noexcept;
   Gauge gauge(std::string_view name, std::string_view help, const Labels& labels = {}) noexcept;
   Histogram histogram(std::string_view name, std::string_view help,
-                      const std::vector<double>& upper_bounds,
-                      const Labels& labels = {}) noexcept;
+                      const std::vector<double>& upper_bounds, const Labels& labels = {}) noexcept;
 
   // What /metrics shows, in the Prometheus text format.
   std::string render() const;

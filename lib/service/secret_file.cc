@@ -52,8 +52,9 @@ Result<FileSecret> decode_hex(Bytes text, const std::string& name) {
     if (good) key.reveal_mutable()[i] = static_cast<std::uint8_t>(high << 4 | low);
   }
   if (!good) {
-    return fail(Category::malformed,
-                name + " does not hold a key in hex: an even number of hex digits and nothing else");
+    return fail(
+        Category::malformed,
+        name + " does not hold a key in hex: an even number of hex digits and nothing else");
   }
   return key;
 }
@@ -70,7 +71,7 @@ Result<FileSecret> read_file_secret(const std::filesystem::path& file, SecretEnc
                 "key file " + name + " cannot be opened: " + std::strerror(errno));
   }
   if (!from_stdin) {
-    struct stat info {};
+    struct stat info{};
     if (::fstat(in.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
       return fail(Category::malformed, "key file " + name + " is not a file");
     }
@@ -83,7 +84,8 @@ Result<FileSecret> read_file_secret(const std::filesystem::path& file, SecretEnc
   Secret<struct ContentTag> content(kMaxContent + 1);
   std::size_t size = 0;
   while (size < content.size()) {
-    const auto got = ::read(in.get(), content.reveal_mutable().data() + size, content.size() - size);
+    const auto got =
+        ::read(in.get(), content.reveal_mutable().data() + size, content.size() - size);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) {
       return fail(Category::unavailable, name + " cannot be read: " + std::strerror(errno));
@@ -96,10 +98,11 @@ Result<FileSecret> read_file_secret(const std::filesystem::path& file, SecretEnc
                        ? TRY(decode_hex(octets, name))
                        : FileSecret(octets);
   if (key.size() < min_octets || key.size() > max_octets) {
-    return fail(Category::malformed, name + " holds a key of " +
-                                         (size > kMaxContent ? "too many" : std::to_string(key.size())) +
-                                         " octets; " + std::to_string(min_octets) + " to " +
-                                         std::to_string(max_octets) + " are needed");
+    return fail(Category::malformed,
+                name + " holds a key of " +
+                    (size > kMaxContent ? "too many" : std::to_string(key.size())) + " octets; " +
+                    std::to_string(min_octets) + " to " + std::to_string(max_octets) +
+                    " are needed");
   }
   return key;
 }
@@ -130,8 +133,7 @@ Result<void> write_secret(const std::filesystem::path& file, SecretEncoding enco
   }
   std::size_t written = 0;
   while (written < text.size()) {
-    const auto put =
-        ::write(target.get(), text.reveal().data() + written, text.size() - written);
+    const auto put = ::write(target.get(), text.reveal().data() + written, text.size() - written);
     if (put < 0 && errno == EINTR) continue;
     if (put <= 0) break;
     written += static_cast<std::size_t>(put);

@@ -41,9 +41,9 @@ class FakeKms final : public v1::TicketService::CallbackService {
   std::atomic<bool> tampers{false};       // answers have their last octet flipped
   std::atomic<bool> hangs{false};         // calls are answered only when they are cancelled
   std::atomic<int> calls{0};
-  std::optional<v1::Refusal> refusal;     // every call is refused with it
+  std::optional<v1::Refusal> refusal;  // every call is refused with it
   std::mutex mutex;
-  std::set<std::string> messages;         // every distinct message that came in
+  std::set<std::string> messages;  // every distinct message that came in
   std::string trace_id;
 
   grpc::ServerUnaryReactor* RequestTicket(grpc::CallbackServerContext* context,
@@ -121,10 +121,12 @@ struct KmsClientTest : ::testing::Test {
   ByteVector offer(mikey::GrantedTicket ticket) {
     const mikey::Environment env{clock, random};
     auto shared = std::make_shared<const mikey::GrantedTicket>(std::move(ticket));
-    const auto transfer = mikey::TransferOffer::start(
-        env, shared,
-        {mikey::Identity::uri(kAlice), mikey::Identity::uri(kBob),
-         mikey::tls_session(shared->session_keys), {}, {}});
+    const auto transfer = mikey::TransferOffer::start(env, shared,
+                                                      {mikey::Identity::uri(kAlice),
+                                                       mikey::Identity::uri(kBob),
+                                                       mikey::tls_session(shared->session_keys),
+                                                       {},
+                                                       {}});
     return to_vector(transfer.value().message());
   }
 };
@@ -215,8 +217,8 @@ TEST_F(KmsClientTest, KeepsItsDeadline) {
   service.hangs = true;
   const auto alice = client(kAlice);
   const auto begin = std::chrono::steady_clock::now();
-  const auto ticket = alice->request_ticket(alice->ticket_wish({kBob}, 1h).value(),
-                                            {.timeout = 200ms});
+  const auto ticket =
+      alice->request_ticket(alice->ticket_wish({kBob}, 1h).value(), {.timeout = 200ms});
   ASSERT_FALSE(ticket.has_value());
   EXPECT_EQ(ticket.error().category(), Category::unavailable);
   EXPECT_LT(std::chrono::steady_clock::now() - begin, 3s);

@@ -31,10 +31,10 @@
 namespace keystub::kmsctl {
 namespace {
 
+using nlohmann::json;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
-using nlohmann::json;
 using testing::TempDir;
 
 constexpr const char* kPskHex = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
@@ -198,8 +198,7 @@ struct KmsctlTest : ::testing::Test {
     for (auto& word : words) argv.push_back(word.data());
     std::ostringstream stream;
     ::testing::internal::CaptureStderr();
-    const int code =
-        kmsctl::run(static_cast<int>(argv.size()), argv.data(), stream, clock, random);
+    const int code = kmsctl::run(static_cast<int>(argv.size()), argv.data(), stream, clock, random);
     err = ::testing::internal::GetCapturedStderr();
     out = stream.str();
     EXPECT_THAT(out + err, Not(HasSubstr(kPskHex)));
@@ -210,10 +209,10 @@ struct KmsctlTest : ::testing::Test {
     return run(std::move(words));
   }
   int by_tls(std::vector<std::string> words) {
-    words.insert(words.begin(), {"--server", server->address("tls"), "--ca",
-                                 (folder / "ca.pem").string(), "--cert",
-                                 (folder / "operator.pem").string(), "--key",
-                                 (folder / "operator.key").string()});
+    words.insert(
+        words.begin(),
+        {"--server", server->address("tls"), "--ca", (folder / "ca.pem").string(), "--cert",
+         (folder / "operator.pem").string(), "--key", (folder / "operator.key").string()});
     return run(std::move(words));
   }
   std::string key_file(const std::string& name, const std::string& hex) {
@@ -222,7 +221,7 @@ struct KmsctlTest : ::testing::Test {
     return file.string();
   }
   static unsigned mode(const std::filesystem::path& file) {
-    struct stat info {};
+    struct stat info{};
     return ::stat(file.c_str(), &info) == 0 ? info.st_mode & 0777U : 0;
   }
 };
@@ -265,8 +264,8 @@ TEST_F(KmsctlTest, ReadsAKeyFromStandardInput) {
   ::close(pipe_ends[1]);
   const int stdin_copy = ::dup(STDIN_FILENO);
   ::dup2(pipe_ends[0], STDIN_FILENO);
-  const int code = by_socket({"identity", "set-psk", "sip:a@b", "--psk-file", "-", "--psk-id",
-                              "hex:00ff"});
+  const int code =
+      by_socket({"identity", "set-psk", "sip:a@b", "--psk-file", "-", "--psk-id", "hex:00ff"});
   ::dup2(stdin_copy, STDIN_FILENO);
   ::close(stdin_copy);
   ::close(pipe_ends[0]);

@@ -25,8 +25,8 @@ namespace keystub::replay {
 namespace {
 
 using namespace std::chrono_literals;
-using ::testing::HasSubstr;
 using testing::FakeClock;
+using ::testing::HasSubstr;
 using testing::kTestTime;
 using testing::TempDir;
 
@@ -230,7 +230,7 @@ struct OnFile : ::testing::Test {
 
 TEST_F(OnFile, AFreshWindowAdmitsAtOnce) {
   ASSERT_TRUE(ReplayWindow::create(file, kSmall).has_value());
-  struct stat info {};
+  struct stat info{};
   ASSERT_EQ(::stat(file.c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777U, 0600U);
   const auto window = open();
@@ -281,8 +281,8 @@ TEST_F(OnFile, KMS_6_RefusesAReplayWheneverTheProcessWasKilled) {
       if (::read(reports[0], report, sizeof(report)) != static_cast<ssize_t>(sizeof(report))) {
         return false;
       }
-      admitted.emplace_back(report[0],
-                            WallTime(std::chrono::nanoseconds(static_cast<std::int64_t>(report[1]))));
+      admitted.emplace_back(
+          report[0], WallTime(std::chrono::nanoseconds(static_cast<std::int64_t>(report[1]))));
       return true;
     };
     for (int i = 0; i < 150 + round * 7; ++i) ASSERT_TRUE(read_one());
@@ -391,8 +391,7 @@ TEST_F(OnFile, BelongsToOneProcess) {
 TEST_F(OnFile, SaysWhenItCannotBeMade) {
   EXPECT_EQ(ReplayWindow::open(folder / "none/file", clock, kSmall).error().category(),
             Category::unavailable);
-  EXPECT_EQ(ReplayWindow::in_memory(clock, {.skew = 0s}).error().category(),
-            Category::malformed);
+  EXPECT_EQ(ReplayWindow::in_memory(clock, {.skew = 0s}).error().category(), Category::malformed);
 }
 
 TEST(TagOf, IsTheBeginningOfTheMac) {

@@ -21,12 +21,12 @@
 namespace keystub::rpc {
 
 // The stream of a well-behaved daemon: echoes, or holds its answers back, and obeys Drain.
-class EchoStream final
-    : public grpc::ServerBidiReactor<v1::ExchangeRequest, v1::ExchangeResponse> {
+class EchoStream final : public grpc::ServerBidiReactor<v1::ExchangeRequest, v1::ExchangeResponse> {
  public:
   EchoStream(Drain& drain, bool answers, bool reads) : answers_(answers) {
     if (reads) StartRead(&request_);
-    ticket_ = drain.join([this] { finish(grpc::Status(grpc::StatusCode::UNAVAILABLE, "draining")); });
+    ticket_ =
+        drain.join([this] { finish(grpc::Status(grpc::StatusCode::UNAVAILABLE, "draining")); });
   }
   void OnReadDone(bool ok) override {
     if (!ok) return finish(grpc::Status::OK);
@@ -57,14 +57,14 @@ class EchoStream final
 
 class TestService final : public v1::TicketService::CallbackService {
  public:
-  using Answer = std::function<grpc::Status(const v1::RequestTicketRequest&,
-                                            v1::RequestTicketResponse&)>;
-  Guard guard{{{"/keystub.v1.TicketService/RequestTicket",
-                CallerKind::plaintext | CallerKind::anonymous_tls | CallerKind::certificate |
-                    CallerKind::unix_peer},
-               {"/keystub.v1.TicketService/ResolveTicket", CallerKind::certificate,
-                {"mrfc.example.com"}},
-               {"/keystub.v1.TicketService/Exchange", CallerKind::plaintext}}};
+  using Answer =
+      std::function<grpc::Status(const v1::RequestTicketRequest&, v1::RequestTicketResponse&)>;
+  Guard guard{
+      {{"/keystub.v1.TicketService/RequestTicket",
+        CallerKind::plaintext | CallerKind::anonymous_tls | CallerKind::certificate |
+            CallerKind::unix_peer},
+       {"/keystub.v1.TicketService/ResolveTicket", CallerKind::certificate, {"mrfc.example.com"}},
+       {"/keystub.v1.TicketService/Exchange", CallerKind::plaintext}}};
   Answer answer = [](const auto& request, auto& response) {
     response.set_mikey(request.mikey());
     return grpc::Status::OK;
@@ -130,10 +130,10 @@ struct RpcFixture : ::testing::Test {
   // The folder's CA with certificates for a server (127.0.0.1) and two clients.
   void make_certificates() {
     const auto ca = LabCa::create(folder.path(), "Lab CA").value();
-    ASSERT_TRUE(ca.issue({.name = "server", .dns_names = {"kms.example.com"},
-                          .ip_addresses = {"127.0.0.1"}}));
-    ASSERT_TRUE(ca.issue({.name = "mrfc", .dns_names = {"mrfc.example.com"},
-                          .uris = {"sip:mrfc@example.com"}}));
+    ASSERT_TRUE(ca.issue(
+        {.name = "server", .dns_names = {"kms.example.com"}, .ip_addresses = {"127.0.0.1"}}));
+    ASSERT_TRUE(ca.issue(
+        {.name = "mrfc", .dns_names = {"mrfc.example.com"}, .uris = {"sip:mrfc@example.com"}}));
     ASSERT_TRUE(ca.issue({.name = "other", .dns_names = {"other.example.com"}}));
   }
   ServerTls server_tls(ClientCertificate client_certificate) const {
@@ -141,7 +141,8 @@ struct RpcFixture : ::testing::Test {
   }
   ChannelTls channel_tls(const std::string& name = {}) const {
     ChannelTls tls{folder / "ca.pem", {}, {}};
-    if (!name.empty()) tls = {folder / "ca.pem", folder / (name + ".pem"), folder / (name + ".key")};
+    if (!name.empty())
+      tls = {folder / "ca.pem", folder / (name + ".pem"), folder / (name + ".key")};
     return tls;
   }
   grpc::Status request(const std::shared_ptr<grpc::Channel>& channel,

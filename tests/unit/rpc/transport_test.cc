@@ -123,8 +123,39 @@ TEST_F(Transport, TheClientVerifiesTheServersCaAndName) {
   LabCa::create(elsewhere.path(), "Other CA").value();
   const auto channel = open_tls_channel(target(), {elsewhere / "ca.pem", {}, {}}).value();
   EXPECT_EQ(request(channel).error_code(), grpc::StatusCode::UNAVAILABLE);
-  EXPECT_EQ(request(open_plaintext_channel(target())).error_code(),
-            grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(request(open_plaintext_channel(target())).error_code(), grpc::StatusCode::UNAVAILABLE);
+}
+
+TEST_F(Transport, TheServerTakesUpANewCertificateWithoutARestart) {
+  make_certificates();
+  auto tls = server_tls(ClientCertificate::none);
+  // A folder behind a symbolic link, so that certificate and key change in one step.
+  const auto current = folder / "current";
+  std::filesystem::create_symlink(folder.path(), current);
+  tls.certificate = current / "server.pem";
+  tls.private_key = current / "server.key";
+  tls.reload_interval = 1s;
+  start(server_credentials(tls).value());
+  const auto asks_for = [&](const std::string& name) {
+    // Each a connection of its own: gRPC shares connections between equal channels.
+    return request(tls_channel("", {.server_name = name})).ok();
+  };
+  ASSERT_TRUE(asks_for("kms.example.com"));
+  ASSERT_FALSE(asks_for("new.example.com"));
+
+  const testing::TempDir renewed;
+  std::filesystem::copy(folder / "ca.pem", renewed / "ca.pem");
+  std::filesystem::copy(folder / "ca.key", renewed / "ca.key");
+  ASSERT_TRUE(LabCa::open(renewed.path())
+                  .value()
+                  .issue({.name = "server", .dns_names = {"new.example.com"}}));
+  std::filesystem::create_symlink(renewed.path(), folder / "next");
+  std::filesystem::rename(folder / "next", current);
+  const auto give_up = std::chrono::steady_clock::now() + 20s;
+  while (!asks_for("new.example.com") && std::chrono::steady_clock::now() < give_up) {
+    std::this_thread::sleep_for(100ms);
+  }
+  EXPECT_TRUE(asks_for("new.example.com"));
 }
 
 TEST_F(Transport, CredentialsSayWhichFileIsWrong) {
@@ -152,16 +183,15 @@ TEST_F(Transport, AStrangerOnPlaintextIsKnownAsSuch) {
 TEST_F(Transport, TheUnixSocketTellsTheUid) {
   const auto path = folder / "admin.sock";
   auto listener = UnixListener::open(path).value();
-  service.guard = Guard({{"/keystub.v1.TicketService/RequestTicket", CallerKind::unix_peer}},
-                        listener.get());
-  struct stat info {};
+  service.guard =
+      Guard({{"/keystub.v1.TicketService/RequestTicket", CallerKind::unix_peer}}, listener.get());
+  struct stat info{};
   ::stat(path.c_str(), &info);
   EXPECT_EQ(info.st_mode & 0777U, 0600U);
   start(grpc::InsecureServerCredentials(), listener.get());
   ASSERT_TRUE(request(open_unix_channel(path)).ok());
   EXPECT_EQ(service.callers.back().kind, CallerKind::unix_peer);
-  EXPECT_THAT(service.callers.back().names,
-              ElementsAre("uid:" + std::to_string(::getuid())));
+  EXPECT_THAT(service.callers.back().names, ElementsAre("uid:" + std::to_string(::getuid())));
   EXPECT_FALSE(request(open_plaintext_channel(target())).ok()) << "TCP is not the Unix socket";
   server->stop(100ms, 100ms);
   EXPECT_FALSE(std::filesystem::exists(path));
@@ -170,8 +200,8 @@ TEST_F(Transport, TheUnixSocketTellsTheUid) {
 TEST_F(Transport, TheUnixSocketTurnsOtherUidsAway) {
   const auto path = folder / "admin.sock";
   auto listener = UnixListener::open(path, {::getuid() + 1}).value();
-  service.guard = Guard({{"/keystub.v1.TicketService/RequestTicket", CallerKind::unix_peer}},
-                        listener.get());
+  service.guard =
+      Guard({{"/keystub.v1.TicketService/RequestTicket", CallerKind::unix_peer}}, listener.get());
   start(nullptr, listener.get());
   EXPECT_EQ(request(open_unix_channel(path)).error_code(), grpc::StatusCode::UNAVAILABLE);
   EXPECT_THAT(service.callers, IsEmpty());
@@ -223,8 +253,7 @@ TEST_F(Transport, GrpcSendsNothingTwice) {
     ++calls;
     return grpc::Status(grpc::StatusCode::UNAVAILABLE, "not now");
   };
-  EXPECT_EQ(request(open_plaintext_channel(target())).error_code(),
-            grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(request(open_plaintext_channel(target())).error_code(), grpc::StatusCode::UNAVAILABLE);
   EXPECT_EQ(calls, 1);
 }
 
@@ -402,27 +431,24 @@ struct RetryTest : ::testing::Test {
   Result<int> run(const RetryPolicy& policy, std::chrono::milliseconds time,
                   std::function<Attempt<int>(int)> attempt) {
     return retry<int>(
-        policy, random, clock, time,
-        [&](std::chrono::milliseconds) { return attempt(++calls); },
+        policy, random, clock, time, [&](std::chrono::milliseconds) { return attempt(++calls); },
         [&](std::chrono::milliseconds delay) {
           waits.push_back(delay);
           clock.advance(delay);
           return give_up;
         });
   }
-  static Attempt<int> unavailable(int) {
-    return {fail(Category::unavailable, "down"), true};
-  }
+  static Attempt<int> unavailable(int) { return {fail(Category::unavailable, "down"), true}; }
 };
 
 TEST_F(RetryTest, CallsAgainOnlyWhenItMay) {
-  EXPECT_EQ(run({}, 10s, [](int n) {
-              return n < 3 ? unavailable(n) : Attempt<int>{n, false};
-            }).value(), 3);
+  EXPECT_EQ(
+      run({}, 10s, [](int n) { return n < 3 ? unavailable(n) : Attempt<int>{n, false}; }).value(),
+      3);
   calls = 0;
   EXPECT_FALSE(run({}, 10s, [](int) {
-    return Attempt<int>{fail(Category::denied, "no"), false};
-  }).has_value());
+                 return Attempt<int>{fail(Category::denied, "no"), false};
+               }).has_value());
   EXPECT_EQ(calls, 1);
 }
 
@@ -471,7 +497,7 @@ TEST(LabCaTest, MakesFilesForTheirOwnerAndOverwritesNone) {
   const auto ca = LabCa::create(folder.path(), "Lab CA").value();
   ASSERT_TRUE(ca.issue({.name = "kms", .ip_addresses = {"::1"}}).has_value());
   for (const char* name : {"ca.pem", "ca.key", "kms.pem", "kms.key"}) {
-    struct stat info {};
+    struct stat info{};
     ASSERT_EQ(::stat((folder / name).c_str(), &info), 0) << name;
     EXPECT_EQ(info.st_mode & 0777U, 0600U) << name;
   }
@@ -480,8 +506,7 @@ TEST(LabCaTest, MakesFilesForTheirOwnerAndOverwritesNone) {
   EXPECT_TRUE(LabCa::open(folder.path()).has_value());
   EXPECT_FALSE(LabCa::open("/nonexistent").has_value());
   EXPECT_EQ(ca.issue({.name = "../x"}).error().category(), Category::malformed);
-  EXPECT_EQ(ca.issue({.name = "a", .dns_names = {"a b"}}).error().category(),
-            Category::malformed);
+  EXPECT_EQ(ca.issue({.name = "a", .dns_names = {"a b"}}).error().category(), Category::malformed);
   EXPECT_EQ(ca.issue({.name = "b", .ip_addresses = {"1.2.3"}}).error().category(),
             Category::malformed);
 }

@@ -43,8 +43,9 @@ mode = "group"
 }
 
 TEST(Config, ListsEveryFaultWithFileLineAndColumn) {
-  Config config = parse("[listen]\naddress = \"localhost:1\"\ntls = 1\n[limits]\nskew = \"9w\"\n"
-                        "outstanding = 0\nunknwon = 1\n[other]\nkey = 1\n");
+  Config config = parse(
+      "[listen]\naddress = \"localhost:1\"\ntls = 1\n[limits]\nskew = \"9w\"\n"
+      "outstanding = 0\nunknwon = 1\n[other]\nkey = 1\n");
   config.address("listen.address", "127.0.0.1:0");
   EXPECT_TRUE(config.boolean("listen.tls", true));
   EXPECT_EQ(config.duration("limits.skew", 60s, 1s, 1h), 60s);
@@ -135,8 +136,8 @@ TEST(Config, RefusesWhatOnlyLooksLikeAnAddressADurationOrASize) {
                            "[127.0.0.1]:1", "localhost:1", "127.0.0.1:1 ", "[]:1"}) {
     EXPECT_FALSE(parse_socket_address(text).has_value()) << text;
   }
-  for (const char* text : {"", "s", "1", "-1s", "1 s", "1.5s", "99999999999999999999s",
-                           "9223372036854775807d"}) {
+  for (const char* text :
+       {"", "s", "1", "-1s", "1 s", "1.5s", "99999999999999999999s", "9223372036854775807d"}) {
     EXPECT_FALSE(parse_duration(text).has_value()) << text;
   }
   for (const char* text : {"", "KiB", "-1", "1kb", "1 KiB", "18446744073709551615GiB"}) {

@@ -172,7 +172,7 @@ TEST(SecretFile, WritesForTheOwnerAloneAndNeverOverwrites) {
   const Psk key(Bytes(from_hex("00ff10a5").value()));
   ASSERT_TRUE(write_secret(folder / "key", SecretEncoding::hex, key.reveal()).has_value());
   EXPECT_EQ(TempDir::read(folder / "key"), "00ff10a5\n");
-  struct stat info {};
+  struct stat info{};
   ::stat((folder / "key").c_str(), &info);
   EXPECT_EQ(info.st_mode & 0777U, 0600U);
   EXPECT_EQ(write_secret(folder / "key", SecretEncoding::hex, key.reveal()).error().category(),

@@ -15,13 +15,17 @@ namespace {
 
 struct LogTest : ::testing::Test {
   std::vector<std::string> lines;
-  Log log{"kms-server", LogLevel::info, [this](std::string_view line) { lines.emplace_back(line); }};
+  Log log{"kms-server", LogLevel::info,
+          [this](std::string_view line) { lines.emplace_back(line); }};
   nlohmann::json last() const { return nlohmann::json::parse(lines.back()); }
 };
 
 TEST_F(LogTest, WritesTypedFieldsAsJson) {
-  log.info("ticket issued", {{"trace_id", "abc"}, {"octets", 512}, {"forked", true},
-                             {"initiator", std::string("sip:a@b")}, {"behind", -3L}});
+  log.info("ticket issued", {{"trace_id", "abc"},
+                             {"octets", 512},
+                             {"forked", true},
+                             {"initiator", std::string("sip:a@b")},
+                             {"behind", -3L}});
   const auto line = last();
   EXPECT_EQ(line["level"], "info");
   EXPECT_EQ(line["program"], "kms-server");
@@ -36,9 +40,11 @@ TEST_F(LogTest, WritesTypedFieldsAsJson) {
 }
 
 TEST_F(LogTest, KeepsHostileTextInsideOneValidLine) {
-  log.info("peer said", {{"reason", std::string_view("a\"b\\c\nd\x01\x7f \xff\xc0\x80 \xed\xa0\x80 \xc3\xa9")}});
+  log.info("peer said",
+           {{"reason", std::string_view("a\"b\\c\nd\x01\x7f \xff\xc0\x80 \xed\xa0\x80 \xc3\xa9")}});
   EXPECT_EQ(lines.back().find('\n'), std::string::npos);
-  EXPECT_THAT(last()["reason"].get<std::string>(), ::testing::StartsWith("a\"b\\c\nd\x01\x7f \xef\xbf\xbd"));
+  EXPECT_THAT(last()["reason"].get<std::string>(),
+              ::testing::StartsWith("a\"b\\c\nd\x01\x7f \xef\xbf\xbd"));
   EXPECT_THAT(last()["reason"].get<std::string>(), ::testing::EndsWith("\xc3\xa9"));
 }
 

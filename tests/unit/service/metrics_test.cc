@@ -45,8 +45,7 @@ std::string http_get(const std::string& address) {
   std::string page;
   if (::connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof(to)) == 0) {
     const std::string_view request = "GET /metrics HTTP/1.0\r\n\r\n";
-    EXPECT_EQ(::send(fd, request.data(), request.size(), 0),
-              static_cast<ssize_t>(request.size()));
+    EXPECT_EQ(::send(fd, request.data(), request.size(), 0), static_cast<ssize_t>(request.size()));
     char buffer[4096];
     for (ssize_t got; (got = ::recv(fd, buffer, sizeof(buffer), 0)) > 0;) {
       page.append(buffer, static_cast<std::size_t>(got));
