@@ -31,8 +31,7 @@ void read_media_address(service::Config& config, MediaSettings& media) {
 
 Result<AgentSettings> read_settings(service::Config& config) {
   AgentSettings settings;
-  settings.control_address =
-      config.address("control.listen", settings.control_address).to_string();
+  settings.control_address = config.address("control.listen", settings.control_address).to_string();
   settings.certificate = config.required_path("control.certificate");
   settings.private_key = config.required_path("control.private_key");
   settings.client_ca = config.required_path("control.client_ca");
@@ -47,8 +46,8 @@ Result<AgentSettings> read_settings(service::Config& config) {
     config.fault("media.cipher_suites", valid.error().text());
   }
 
-  media.max_streams = static_cast<std::size_t>(config.integer(
-      "limits.streams", static_cast<std::int64_t>(media.max_streams), 1, 1'000'000));
+  media.max_streams = static_cast<std::size_t>(
+      config.integer("limits.streams", static_cast<std::int64_t>(media.max_streams), 1, 1'000'000));
   media.max_pending_connections = static_cast<std::size_t>(
       config.integer("limits.pending_connections",
                      static_cast<std::int64_t>(media.max_pending_connections), 1, 1000));

@@ -82,8 +82,7 @@ Result<void> check_health(const std::string& config_file) {
   auto config = TRY(service::Config::load(config_file));
   const AgentSettings settings = TRY(read_settings(config));
   const auto channel = TRY(rpc::open_tls_channel(
-      settings.control_address,
-      {settings.client_ca, settings.certificate, settings.private_key}));
+      settings.control_address, {settings.client_ca, settings.certificate, settings.private_key}));
   return rpc::check_health(channel, kHealthTimeout);
 }
 

@@ -23,8 +23,7 @@ template <class Request>
 std::vector<tlspsk::Candidate> take_keys(const Request& request) {
   std::vector<tlspsk::Candidate> candidates;
   for (v1::PskCandidate& key : *const_cast<Request&>(request).mutable_keys()) {
-    candidates.push_back(
-        {key.identity(), Psk::take(*key.mutable_psk()), key.dialog_id()});
+    candidates.push_back({key.identity(), Psk::take(*key.mutable_psk()), key.dialog_id()});
   }
   return candidates;
 }
@@ -296,8 +295,8 @@ grpc::ServerUnaryReactor* MediaControlService::Reserve(grpc::CallbackServerConte
                    if (request->transport() != v1::TRANSPORT_TCP_TLS_MSRP) {
                      return fail(Category::malformed, "transport must be TCP/TLS/MSRP");
                    }
-                   const ReservedStream reserved = TRY(
-                       plane_.reserve({request->context_id(), request->local_ip(), trace_id}));
+                   const ReservedStream reserved =
+                       TRY(plane_.reserve({request->context_id(), request->local_ip(), trace_id}));
                    response->set_context_id(reserved.context_id);
                    response->set_stream_id(reserved.stream_id);
                    set_address(*response->mutable_local(), reserved.local);
@@ -309,12 +308,11 @@ grpc::ServerUnaryReactor* MediaControlService::Reserve(grpc::CallbackServerConte
 grpc::ServerUnaryReactor* MediaControlService::Configure(grpc::CallbackServerContext* context,
                                                          const v1::ConfigureRequest* request,
                                                          v1::ConfigureResponse*) {
-  return on_loop(context, kConfigure, request->trace_id(),
-                 [this, request, read = read_configure(*request)](
-                     const std::string&) mutable -> Result<void> {
-                   return plane_.configure(request->context_id(), request->stream_id(),
-                                           TRY(std::move(read)));
-                 });
+  return on_loop(
+      context, kConfigure, request->trace_id(),
+      [this, request, read = read_configure(*request)](const std::string&) mutable -> Result<void> {
+        return plane_.configure(request->context_id(), request->stream_id(), TRY(std::move(read)));
+      });
 }
 
 grpc::ServerUnaryReactor* MediaControlService::Start(grpc::CallbackServerContext* context,
@@ -322,8 +320,8 @@ grpc::ServerUnaryReactor* MediaControlService::Start(grpc::CallbackServerContext
                                                      v1::StartResponse*) {
   return on_loop(context, kStart, request->trace_id(),
                  [this, request](const std::string&) -> Result<void> {
-                   return plane_.start(request->context_id(), request->stream_id(),
-                                       request->tcp(), request->tls());
+                   return plane_.start(request->context_id(), request->stream_id(), request->tcp(),
+                                       request->tls());
                  });
 }
 

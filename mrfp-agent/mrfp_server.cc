@@ -48,9 +48,9 @@ Result<std::unique_ptr<MrfpServer>> MrfpServer::start(const AgentSettings& setti
       new MrfpServer(std::make_unique<Impl>(settings, parts, instance_id)));
   Impl& impl = *server->impl_;
   impl.loop = TRY(EventLoop::create(parts.clock));
-  impl.plane = TRY(MediaPlane::create(
-      *impl.loop, parts.random, parts.log, impl.events, settings.media,
-      parts.metrics != nullptr ? MediaMetrics(*parts.metrics) : MediaMetrics()));
+  impl.plane = TRY(
+      MediaPlane::create(*impl.loop, parts.random, parts.log, impl.events, settings.media,
+                         parts.metrics != nullptr ? MediaMetrics(*parts.metrics) : MediaMetrics()));
   impl.service = std::make_unique<MediaControlService>(*impl.plane, impl.guard, parts.log);
 
   rpc::ServerOptions options;

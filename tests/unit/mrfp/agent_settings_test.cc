@@ -64,7 +64,8 @@ TEST(AgentSettings, TheControlPortCannotBeWithoutCertificates) {
 }
 
 TEST(AgentSettings, FaultsAreNamed) {
-  EXPECT_THAT(read(kRequired + "[media]\nip = \"0.0.0.0\"\n").error().text(), HasSubstr("media.ip"));
+  EXPECT_THAT(read(kRequired + "[media]\nip = \"0.0.0.0\"\n").error().text(),
+              HasSubstr("media.ip"));
   EXPECT_THAT(read(kRequired + "[media]\nip = \"localhost\"\n").error().text(),
               HasSubstr("localhost"));
   EXPECT_THAT(read(kRequired + "[media]\nfirst_port = 2000\n").error().text(),
