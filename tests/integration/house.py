@@ -212,6 +212,7 @@ class Mrfc:
         arguments = ("--conference", conference) if conference else ()
         session = self.ctl_ok("offer", "--peer", user.uri, "--sdp-out", offer_file, *arguments)
         side = user.answer(offer_file, "--from", self.uri, *answer_options)
+        side.offer_file = offer_file
         return session, side
 
     def take_answer(self, session, side, *options):

@@ -1,8 +1,10 @@
-"""The Ticket Request exchange of MIKEY-TICKET from the initiator's side, PSK variant.
+"""The Ticket Request exchange of MIKEY-TICKET from the initiator's side, PSK variant, and what the
+keys of a Ticket Transfer are for whoever holds the ticket protection key.
 
 Written from RFC 6043 and RFC 3830 alone, in another language and with other libraries than the
 product, so that a misreading on one side does not cancel out on the other. Only what the interop
-tests need: building REQUEST_INIT, verifying and decrypting REQUEST_RESP, reading Error messages.
+tests need: building REQUEST_INIT, verifying and decrypting REQUEST_RESP, reading Error messages,
+opening a ticket and following its keys up to the TEK.
 """
 
 import dataclasses
@@ -19,8 +21,8 @@ DATA_ERROR = 6
 DATA_REQUEST_INIT_PSK = 11
 DATA_REQUEST_RESP = 13
 
-LAST, KEMAC, T, V, ERR, TR, IDR, RANDR, TP, TICKET = 0, 1, 5, 9, 12, 13, 14, 15, 16, 17
-KEY_DATA = 20
+LAST, KEMAC, T, V, RAND, ERR, TR, IDR, RANDR, TP, TICKET = 0, 1, 5, 9, 11, 12, 13, 14, 15, 16, 17
+KEY_DATA, EXTENSION = 20, 21
 
 ROLE_INITIATOR, ROLE_RESPONDER, ROLE_KMS, ROLE_PSK = 1, 2, 3, 4
 ID_NAI, ID_URI, ID_BYTE_STRING = 0, 1, 2
@@ -232,6 +234,9 @@ def _read_payloads(first, reader):
             reader.take(_MAC_OCTETS[reader.number(1)])
         elif kind == ERR:
             reader.take(3)
+        elif kind == EXTENSION:
+            reader.take(1)
+            reader.take(reader.number(2))
         elif kind == TICKET:
             reader.take(7)
             reader.take(reader.number(2))
@@ -343,6 +348,77 @@ def verify_request_resp(request, message):
         raise Refused(f"{len(mpks)} MPKs with flags {policy.flags}")
     return Granted(policy, ticket_data, mpks[0], mpks[1] if len(mpks) == 2 else b"",
                    [key for key in keys if key[0] != KEY_MPK], timestamp)
+
+
+def _ticket_parts(ticket):
+    """(Ticket Policy, Ticket Data) of the octets of a TICKET payload after Next Payload."""
+    policy_end = 9 + int.from_bytes(ticket[7:9], "big")
+    data_length = int.from_bytes(ticket[policy_end:policy_end + 2], "big")
+    return ticket[:policy_end], ticket[policy_end + 2:policy_end + 2 + data_length]
+
+
+def _message_payloads(message):
+    """The payloads of a TRANSFER_INIT or TRANSFER_RESP with the GENERIC-ID map."""
+    at = 10
+    for _ in range(message[8]):  # #CS blocks of CS ID, Prot type, S and #P, Ps, data, SPI
+        at += 3 + (message[at + 2] & 0x7F)
+        at += 2 + int.from_bytes(message[at:at + 2], "big")
+        at += 1 + message[at]
+    return list(_read_payloads(message[2], _Reader(message[at:], "transfer message")))
+
+
+def transfer_keys(tpk, transfer_init, transfer_resp):
+    """Every key of a Ticket Transfer with key forking, from the TPK alone: {name: octets}.
+
+    RFC 6043 A.1 (the ticket), 5.1.1 (forking), 5.1.3 (the TEK of CS ID 1).
+    """
+    suite = SUITE_256 if transfer_init[3] & 0x7F else SUITE_128
+    sent, answered = _message_payloads(transfer_init), _message_payloads(transfer_resp)
+    _, data = _ticket_parts(next(body for kind, body in sent if kind == TICKET))
+    reader = _Reader(data, "Ticket Data")
+    following = reader.number(1)
+    reader.take(reader.number(2))  # THDR
+    fields = {}
+    while following != LAST:
+        kind, following = following, reader.number(1)
+        if kind == T:
+            fields[T] = reader.take(_TIME_OCTETS[reader.number(1)])
+        elif kind == RAND:
+            fields[RAND] = reader.take(reader.number(1))
+        elif kind == KEMAC:
+            reader.take(1)
+            fields[KEMAC] = reader.take(reader.number(2))
+            reader.take(1)
+        elif kind == IDR:
+            reader.take(2)
+            reader.take(reader.number(2))
+        elif kind == V:
+            reader.take(_MAC_OCTETS[reader.number(1)])
+        else:
+            raise Refused(f"payload {kind} in Ticket Data")
+    everywhere = b"\xff" * 4
+    tail = b"\xff" + everywhere + b"\x05" + bytes([len(fields[RAND])]) + fields[RAND]
+    encr_key = prf(suite, tpk, bytes.fromhex("150533e1") + tail, suite.key_octets)
+    salt = prf(suite, tpk, bytes.fromhex("29b88916") + tail, 14)
+    plain = aes_cm(encr_key, salt, everywhere, fields[T], fields[KEMAC])
+    (_, mpk, _), (_, tgk, _) = _read_keys(plain)
+
+    tail = b"\xff" + everywhere + b"\x06" + bytes([len(fields[RAND])]) + fields[RAND]
+    mpk_i = prf(suite, mpk, bytes.fromhex("220e99a2") + tail, suite.key_octets)
+    mpk_r = prf(suite, mpk, bytes.fromhex("1f4d675b") + tail, suite.key_octets)
+
+    rands = {body[0]: body[2:] for kind, body in sent + answered if kind == RANDR}
+    responder = next(body[4:] for kind, body in answered
+                     if kind == IDR and body[0] == ROLE_RESPONDER)
+    modifier = (b"\xff" + everywhere + b"\x00" + struct.pack("!H", len(responder)) + responder +
+                bytes([len(rands[3])]) + rands[3])
+    mpk_r_forked = prf(suite, mpk_r, bytes.fromhex("2b288856") + modifier, len(mpk_r))
+    tgk_forked = prf(suite, tgk, bytes.fromhex("1512b54a") + modifier, len(tgk))
+    label = (bytes.fromhex("2ad01c64") + b"\x01" + everywhere + b"\x03" +
+             bytes([len(rands[1])]) + rands[1] + bytes([len(rands[2])]) + rands[2])
+    tek = prf(suite, tgk_forked, label, suite.key_octets)
+    return {"MPK": mpk, "TGK": tgk, "MPKi": mpk_i, "MPKr": mpk_r, "MPKr'": mpk_r_forked,
+            "TGK'": tgk_forked, "TEK": tek}
 
 
 def read_error(message):

@@ -62,6 +62,20 @@ class TicketRequestVectors(unittest.TestCase):
             with self.assertRaises((mt.Refused, KeyError, IndexError), msg=f"octet {at}"):
                 mt.verify_request_resp(request, bytes(forged))
 
+    def test_follows_the_keys_of_a_self_issued_ticket(self):
+        """KMS-8, KMS-4: mode 3, from the TPK to the TEK."""
+        scenario = self.scenarios["n"]
+        messages = scenario["messages"]
+        keys = mt.transfer_keys(bytes.fromhex(scenario["inputs"]["tpk"]),
+                                bytes.fromhex(messages["TRANSFER_INIT"]),
+                                bytes.fromhex(messages["TRANSFER_RESP"]))
+        results = scenario["results"]
+        self.assertEqual(keys["MPK"].hex(), scenario["inputs"]["mpk"])
+        self.assertEqual(keys["MPKi"].hex(), results["mpki"])
+        self.assertEqual(keys["MPKr'"].hex(), results["mpkr_forked"])
+        self.assertIn(keys["TGK'"].hex(), json.dumps(results["keys_forked"]))
+        self.assertIn(keys["TEK"].hex(), json.dumps(results["session_keys"]))
+
     def test_derives_the_128_bit_suite(self):
         """The PRF MIKEY-1 and AES-CM-128 against every derivation and encryption of scenario b."""
         checked = 0
