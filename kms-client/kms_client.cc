@@ -348,7 +348,7 @@ Result<mikey::TicketPolicy> KmsClient::ticket_wish(const std::vector<std::string
   return wish;
 }
 
-PendingCall KmsClient::launch(std::shared_ptr<Operation> operation) {
+PendingCall KmsClient::launch(const std::shared_ptr<Operation>& operation) {
   {
     const std::scoped_lock lock(running_->mutex);
     running_->operations.insert(operation);

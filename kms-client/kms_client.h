@@ -120,7 +120,7 @@ class KmsClient {
   class ResolveOperation;
   struct Running;
 
-  PendingCall launch(std::shared_ptr<Operation> operation);
+  PendingCall launch(const std::shared_ptr<Operation>& operation);
 
   const std::shared_ptr<KmsConnection> connection_;
   const mikey::KmsCredentials credentials_;
