@@ -169,6 +169,7 @@ void IdentityList::finish() {
 
 std::vector<Row> policy_rows(const mikey::TicketPolicy& policy) {
   std::vector<std::string> responders;
+  responders.reserve(policy.idr_r.size());
   for (const auto& responder : policy.idr_r) responders.push_back(responder.data);
   const auto time = [](const std::optional<mikey::Timestamp>& t) {
     return t ? time_text(*t) : std::string();

@@ -15,7 +15,7 @@ namespace {
 
 Result<void> write_file(const std::string& file, Bytes octets) {
   std::ofstream out(file, std::ios::binary | std::ios::trunc);
-  out.write(as_text(octets).data(), static_cast<std::streamsize>(octets.size()));
+  out << as_text(octets);
   out.close();
   if (!out) return fail(Category::unavailable, file + " cannot be written");
   return {};
@@ -55,6 +55,7 @@ Result<std::unique_ptr<kms_client::KmsClient>> open_client(const Session& sessio
 
 std::vector<std::string> spis_of(const std::vector<mikey::SessionKey>& keys) {
   std::vector<std::string> spis;
+  spis.reserve(keys.size());
   for (const auto& key : keys) spis.push_back(to_hex(key.spi));
   return spis;
 }
