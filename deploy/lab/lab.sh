@@ -1,6 +1,11 @@
 #!/usr/bin/env bash
 # The lab: the daemons of deploy/compose.yaml in containers, without an image registry and without
-# systemd. lab.sh build|up|down|status, normally through ./run lab. All state is in build/lab.
+# systemd, normally through ./run lab. All state is in build/lab.
+#
+# lab.sh build                    the image
+# lab.sh up                       image, containers, health
+# lab.sh exec SERVICE COMMAND...  runs a command beside a daemon: exec kms kmsctl …
+# lab.sh status | down
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -123,6 +128,17 @@ show() {
     --format 'table {{.Names}}\t{{.Status}}'
 }
 
+# in_container SERVICE COMMAND...
+in_container() {
+  local id
+  [[ $# -ge 2 ]] || die "usage: ./run lab exec SERVICE COMMAND..."
+  id=$(podman ps --quiet --filter "label=com.docker.compose.project=$project" \
+    --filter "label=com.docker.compose.service=$1")
+  [[ -n $id ]] || die "the service $1 does not run; ./run lab up starts the lab"
+  shift
+  podman exec "$id" "$@"
+}
+
 down() {
   compose down --volumes --timeout 20
 }
@@ -130,5 +146,9 @@ down() {
 case ${1-} in
   build | up | down) "$1" ;;
   status) show ;;
-  *) die "usage: ./run lab up|down|status|build" ;;
+  exec)
+    shift
+    in_container "$@"
+    ;;
+  *) die "usage: ./run lab build|up|status|exec|down" ;;
 esac
