@@ -16,8 +16,10 @@
 namespace keystub::ue {
 
 struct AnswerOptions {
-  std::string from = {};               // URI of the caller as the network asserts it; empty: not known
-  std::optional<sdp::Setup> setup = {};  // our role where the offer leaves it to us; nothing: active
+  // URI of the caller as the network asserts it; empty: not known.
+  std::string from = {};
+  // Our role where the offer leaves it to us; nothing: active.
+  std::optional<sdp::Setup> setup = {};
 };
 
 struct Answer {

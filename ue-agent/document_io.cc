@@ -56,7 +56,7 @@ Result<void> write_all(int descriptor, std::string_view text, const std::filesys
 }
 
 bool is_named_pipe(const std::filesystem::path& path) {
-  struct stat status {};
+  struct stat status{};
   return ::stat(path.c_str(), &status) == 0 && S_ISFIFO(status.st_mode);
 }
 

@@ -1,4 +1,5 @@
-// Reads and writes the SDP documents of an offer/answer: files, FIFOs, "-" for the standard streams.
+// Reads and writes the SDP documents of an offer/answer: files, FIFOs, "-" for the standard
+// streams.
 #pragma once
 
 #include <chrono>

@@ -109,7 +109,8 @@ class Command {
                   "--self-issued needs ticket.tpk_file and ticket.tpk_id in the configuration "
                   "(kmsctl tpk share --identity URI makes them)");
     }
-    auto key = TRY(service::read_secret<mikey::TpkTag>(config.tpk_file, config.tpk_encoding, 16, 64));
+    auto key =
+        TRY(service::read_secret<mikey::TpkTag>(config.tpk_file, config.tpk_encoding, 16, 64));
     return std::make_unique<ue::SelfIssuedTickets>(
         env_, mikey::TicketProtection{std::move(key), config.tpk_id, {}});
   }

@@ -47,12 +47,12 @@ Result<void> MediaConnection::run(const MediaListener& listener) {
 Result<void> MediaConnection::connect(const MediaListener& listener) {
   if (plan_.active) {
     socket_ = TRY(connect_tcp(plan_.remote, context_.clock, context_.deadline));
-    context_.reporter.event("tcp connected", {{"role", "active"},
-                                              {"remote", plan_.remote.to_string()}});
+    context_.reporter.event("tcp connected",
+                            {{"role", "active"}, {"remote", plan_.remote.to_string()}});
   } else {
     socket_ = TRY(listener.accept(context_.clock, context_.deadline));
-    context_.reporter.event("tcp connected", {{"role", "passive"},
-                                              {"local", listener.local().to_string()}});
+    context_.reporter.event("tcp connected",
+                            {{"role", "passive"}, {"local", listener.local().to_string()}});
   }
   return {};
 }
@@ -62,9 +62,9 @@ Result<void> MediaConnection::exchange() {
     TRY(send_when_due());
     TRY(flush());
     if (send_result_ && !send_result_->ok()) {
-      return fail(Category::denied, "the peer refused the message: " +
-                                        std::to_string(send_result_->status) + " " +
-                                        send_result_->comment);
+      return fail(Category::denied,
+                  "the peer refused the message: " + std::to_string(send_result_->status) + " " +
+                      send_result_->comment);
     }
     const bool closed = tls_->state() == tlspsk::State::closed;
     if (script_played() && (closed || (outgoing_.empty() && !msrp_.has_output()))) return {};
@@ -74,7 +74,8 @@ Result<void> MediaConnection::exchange() {
     const bool readable = tls_->wants_input() && !msrp_.wants_pause();
     const auto events =
         static_cast<short>((readable ? POLLIN : 0) | (outgoing_.empty() ? 0 : POLLOUT));
-    const auto wake = std::min(context_.deadline, msrp_.next_deadline().value_or(SteadyTime::max()));
+    const auto wake =
+        std::min(context_.deadline, msrp_.next_deadline().value_or(SteadyTime::max()));
     const short came = wait_for(socket_.get(), events, context_.clock, wake);
     if (came == 0) {
       if (context_.clock.steady_now() >= context_.deadline) {
@@ -152,29 +153,27 @@ void MediaConnection::report_session() {
   if (reported_ || !tls_->session()) return;
   reported_ = true;
   const auto& session = *tls_->session();
-  context_.reporter.event("tls established",
-                          {{"role", plan_.active ? "client" : "server"},
-                           {"version", session.tls_version},
-                           {"suite", session.cipher_suite},
-                           {"psk_identity", session.psk_identity}});
+  context_.reporter.event("tls established", {{"role", plan_.active ? "client" : "server"},
+                                              {"version", session.tls_version},
+                                              {"suite", session.cipher_suite},
+                                              {"psk_identity", session.psk_identity}});
 }
 
 msrp::Endpoint::Verdict MediaConnection::on_message(msrp::ReceivedMessage message) {
   ++received_;
   const auto shown = std::min(message.body.size(), kMaxShownOctets);
-  context_.reporter.event("message received",
-                          {{"text", as_text(Bytes(message.body).first(shown))},
-                           {"content_type", message.content_type},
-                           {"octets", message.body.size()},
-                           {"id", message.origin.message_id}});
+  context_.reporter.event("message received", {{"text", as_text(Bytes(message.body).first(shown))},
+                                               {"content_type", message.content_type},
+                                               {"octets", message.body.size()},
+                                               {"id", message.origin.message_id}});
   return {};
 }
 
 void MediaConnection::on_send_result(const msrp::SendResult& result) {
   if (result.message_id != sent_id_) return;
   send_result_ = result;
-  context_.reporter.event("message answered", {{"status", result.status},
-                                               {"id", result.message_id}});
+  context_.reporter.event("message answered",
+                          {{"status", result.status}, {"id", result.message_id}});
 }
 
 void MediaConnection::close_in_order() {
@@ -192,9 +191,8 @@ void MediaConnection::close_in_order() {
     while (tls_->read(buffer).value_or(0) != 0) {
     }
   }
-  context_.reporter.event("tls ended",
-                          {{"by_both", tls_->state() == tlspsk::State::closed},
-                           {"messages_received", received_}});
+  context_.reporter.event("tls ended", {{"by_both", tls_->state() == tlspsk::State::closed},
+                                        {"messages_received", received_}});
   socket_.reset();
 }
 

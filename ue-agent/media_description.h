@@ -1,5 +1,5 @@
-// The one MSRP m-line of our offers and answers: TCP/TLS/MSRP with a=key-mgmt (RFC 4975 8, RFC 4145,
-// RFC 4567).
+// The one MSRP m-line of our offers and answers: TCP/TLS/MSRP with a=key-mgmt (RFC 4975 8, RFC
+// 4145, RFC 4567).
 #pragma once
 
 #include <optional>

@@ -55,8 +55,7 @@ Result<mikey::TicketPolicy> OfferProcedure::desired_policy() const {
 
 Result<std::string> OfferProcedure::make_offer(const service::SocketAddress& local) {
   auto ticket = TRY(tickets_.obtain(TRY(desired_policy())));
-  report_policy(reporter_,
-                options_.mode == TicketMode::mode_1 ? "ticket granted" : "ticket issued",
+  report_policy(reporter_, options_.mode == TicketMode::mode_1 ? "ticket granted" : "ticket issued",
                 ticket->policy);
 
   mikey::OfferParameters parameters;

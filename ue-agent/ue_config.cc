@@ -61,8 +61,8 @@ Result<UeConfig> UeConfig::read(service::Config& config) {
 
 mikey::Identity UeConfig::kms() const {
   // A URI has a scheme; kms@example.com is a network access identifier.
-  const auto type = kms_identity.find(':') == std::string::npos ? mikey::IdType::nai
-                                                                : mikey::IdType::uri;
+  const auto type =
+      kms_identity.find(':') == std::string::npos ? mikey::IdType::nai : mikey::IdType::uri;
   return {type, kms_identity};
 }
 

@@ -26,7 +26,7 @@ struct UeConfig {
 
   std::chrono::milliseconds ticket_validity{};
   bool ticket_reusable = false;
-  bool any_resolver = false;  // anybody may resolve our tickets, not the To URI alone
+  bool any_resolver = false;       // anybody may resolve our tickets, not the To URI alone
   std::filesystem::path tpk_file;  // mode 3; empty: not shared with us
   service::SecretEncoding tpk_encoding = service::SecretEncoding::hex;
   std::string tpk_id;

@@ -56,11 +56,11 @@ Result<Answer> UeSession::answer_once(TicketResolver& resolver, AnswerOptions op
                                       std::string_view sdp_offer,
                                       const service::SocketAddress& local) {
   // Open only while it is asked: another answer of the same user may come meanwhile.
-  const auto seen = TRY(replay::ReplayWindow::open(config_.replay_file, env_.clock,
-                                                   replay_options(config_)));
+  const auto seen =
+      TRY(replay::ReplayWindow::open(config_.replay_file, env_.clock, replay_options(config_)));
   if (seen->memory() == replay::Memory::lost) {
-    reporter_.event("replay memory lost", {{"because", seen->lost_because()},
-                                           {"file", config_.replay_file.string()}});
+    reporter_.event("replay memory lost",
+                    {{"because", seen->lost_because()}, {"file", config_.replay_file.string()}});
   }
   AnswerProcedure procedure(env_, config_, resolver, *seen, reporter_, std::move(options));
   return procedure.answer(sdp_offer, local);

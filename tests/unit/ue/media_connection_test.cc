@@ -48,9 +48,10 @@ class MediaConnectionPair : public ::testing::Test {
                                std::move(plan), std::move(script));
     end.outcome = connection.run(end.listener);
   }
-  void run(MediaPlan client, MediaScript client_script, MediaPlan server,
-           MediaScript server_script, std::chrono::milliseconds time = 10s) {
-    std::jthread other([&] { run_end(server_, std::move(server), std::move(server_script), time); });
+  void run(MediaPlan client, MediaScript client_script, MediaPlan server, MediaScript server_script,
+           std::chrono::milliseconds time = 10s) {
+    std::jthread other(
+        [&] { run_end(server_, std::move(server), std::move(server_script), time); });
     run_end(client_, std::move(client), std::move(client_script), time);
   }
 

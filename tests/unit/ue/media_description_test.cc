@@ -61,8 +61,8 @@ TEST(MediaDescription, UE_1_Ipv6IsReadAsWritten) {
 }
 
 TEST(MediaDescription, UE_1_KeyManagementOfTheSessionLevelCounts) {
-  const auto sdp = replaced(replaced(offer_text(), "a=key-mgmt:mikey AQ4A\r\n", ""),
-                            "m=message", "a=key-mgmt:mikey AQ4B\r\nm=message");
+  const auto sdp = replaced(replaced(offer_text(), "a=key-mgmt:mikey AQ4A\r\n", ""), "m=message",
+                            "a=key-mgmt:mikey AQ4B\r\nm=message");
   const auto found = read(sdp);
   ASSERT_TRUE(found) << found.error().describe();
   EXPECT_THAT(found->key_mgmt, ElementsAre("mikey AQ4B"));
@@ -114,14 +114,15 @@ TEST(MediaDescription, UE_1_AnswererTakesTheRoleThatIsLeft) {
   EXPECT_EQ(choose_setup(sdp::Setup::actpass, sdp::Setup::passive).value(), sdp::Setup::passive);
   EXPECT_EQ(choose_setup(sdp::Setup::active, std::nullopt).value(), sdp::Setup::passive);
   EXPECT_EQ(choose_setup(sdp::Setup::passive, std::nullopt).value(), sdp::Setup::active);
-  EXPECT_EQ(choose_setup(sdp::Setup::passive, sdp::Setup::passive).error().category(), Category::denied);
-  EXPECT_EQ(choose_setup(sdp::Setup::active, sdp::Setup::active).error().category(), Category::denied);
+  EXPECT_EQ(choose_setup(sdp::Setup::passive, sdp::Setup::passive).error().category(),
+            Category::denied);
+  EXPECT_EQ(choose_setup(sdp::Setup::active, sdp::Setup::active).error().category(),
+            Category::denied);
 }
 
 // RFC 3264: an answer has an m-line for each of the offer's; the others are rejected.
 TEST(MediaDescription, UE_1_AnswerRejectsTheOtherMedia) {
-  const auto offer = replaced(offer_text(), "m=message",
-                              "m=audio 5004 RTP/AVP 0\r\nm=message");
+  const auto offer = replaced(offer_text(), "m=message", "m=audio 5004 RTP/AVP 0\r\nm=message");
   auto ours = media();
   ours.setup = sdp::Setup::active;
   const auto answer = make_answer(sdp::SessionDescription::parse(offer).value(), ours, 18);

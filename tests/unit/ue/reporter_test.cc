@@ -15,7 +15,8 @@ using ::testing::SizeIs;
 
 TEST(Reporter, UE_1_TextIsOneLinePerField) {
   std::vector<std::string> lines;
-  Reporter reporter(Reporter::Format::text, [&](std::string_view line) { lines.emplace_back(line); });
+  Reporter reporter(Reporter::Format::text,
+                    [&](std::string_view line) { lines.emplace_back(line); });
   reporter.event("tls established", {{"version", "TLSv1.3"}, {"psk_bits", 256}, {"ok", true}});
   EXPECT_THAT(lines, ElementsAre("tls established\n"
                                  "    version     TLSv1.3\n"
@@ -33,7 +34,8 @@ TEST(Reporter, UE_1_ControlCharactersOfThePeerAreNotPrinted) {
 
 TEST(Reporter, UE_1_JsonIsOneObjectPerEvent) {
   std::vector<std::string> lines;
-  Reporter reporter(Reporter::Format::json, [&](std::string_view line) { lines.emplace_back(line); });
+  Reporter reporter(Reporter::Format::json,
+                    [&](std::string_view line) { lines.emplace_back(line); });
   reporter.event("message received", {{"text", "hello \"you\"\n"}, {"octets", 11}});
   ASSERT_THAT(lines, SizeIs(1));
   EXPECT_THAT(lines[0], HasSubstr(R"("message":"message received")"));
