@@ -12,12 +12,12 @@
 namespace keystub::ue {
 
 struct SessionOptions {
-  MediaScript script;
+  MediaScript script = {};
   std::chrono::seconds timeout{30};  // for everything
   // Lab: a random key takes the place of the agreed one in TLS.
   bool wrong_psk = false;
   // Lab: connect here, with the key of this session, instead of where the SDP says.
-  std::optional<service::SocketAddress> connect_to;
+  std::optional<service::SocketAddress> connect_to = {};
   // Lab: end after the offer/answer.
   bool no_media = false;
 };

@@ -23,7 +23,7 @@ struct End {
 
 class MediaConnectionPair : public ::testing::Test {
  protected:
-  static msrp::Uri uri_of(const End& end, std::string session) {
+  static msrp::Uri uri_of(const End& end, const std::string& session) {
     return msrp::Uri::parse("msrps://" + end.listener.local().to_string() + "/" + session + ";tcp")
         .value();
   }

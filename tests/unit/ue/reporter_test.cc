@@ -4,7 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <regex>
 #include <vector>
+
+#include "tests/support/temp_dir.h"
 
 namespace keystub::ue {
 namespace {
@@ -41,6 +45,23 @@ TEST(Reporter, UE_1_JsonIsOneObjectPerEvent) {
   EXPECT_THAT(lines[0], HasSubstr(R"("message":"message received")"));
   EXPECT_THAT(lines[0], HasSubstr(R"("text":"hello \"you\"\u000a")"));
   EXPECT_THAT(lines[0], HasSubstr(R"("octets":11)"));
+}
+
+// The table of events in the documentation and the code name the same events.
+TEST(Reporter, UE_1_EveryEventIsDocumented) {
+  const std::filesystem::path root = KEYSTUB_SOURCE_DIR;
+  const auto manual = testing::TempDir::read(root / "docs/ue-agent.md");
+  const std::regex event(R"re((?:event|report_policy)\([^";]*"([a-z ]+)")re");
+  std::size_t found = 0;
+  for (const auto& file : std::filesystem::directory_iterator(root / "ue-agent")) {
+    if (file.path().extension() != ".cc") continue;
+    const auto code = testing::TempDir::read(file.path());
+    for (std::sregex_iterator one(code.begin(), code.end(), event), end; one != end; ++one) {
+      ++found;
+      EXPECT_THAT(manual, HasSubstr("`" + (*one)[1].str() + "`")) << file.path();
+    }
+  }
+  EXPECT_GT(found, 12U);
 }
 
 }  // namespace
