@@ -18,17 +18,18 @@ Result<std::string> DialIn::run() {
 
   std::string conference_id = offer_.conference_id;
   for (Leg& leg : legs_) {
-    leg.stream = TRY(reserve_msrp(with_, offer_.session_id, leg.remote->index, conference_id,
-                                  offer_.trace_id));
+    leg.stream = TRY(
+        reserve_msrp(with_, offer_.session_id, leg.remote->index, conference_id, offer_.trace_id));
     TRY(respond(leg, self));
   }
   for (const RemoteMedia& remote : description_.media) {
     const bool served = std::ranges::any_of(
         legs_, [&](const Leg& leg) { return leg.remote->index == remote.index; });
     if (served) continue;
-    with_.sessions.add_media(offer_.session_id,
-                             {.index = remote.index, .kind = MediaKind::msrp,
-                              .state = MediaState::rejected, .roles = {}});
+    with_.sessions.add_media(offer_.session_id, {.index = remote.index,
+                                                 .kind = MediaKind::msrp,
+                                                 .state = MediaState::rejected,
+                                                 .roles = {}});
   }
   with_.sessions.set_peer(offer_.session_id, offer_.dialog_id,
                           legs_.front().answer.established.peer.data);
@@ -64,8 +65,9 @@ Result<void> DialIn::choose(const RemoteMedia& remote) {
   if (session_level &&
       std::ranges::any_of(legs_, [](const Leg& leg) { return leg.session_level; })) {
     // One TRANSFER_INIT has one crypto session, which can protect one m-line only.
-    return fail(Category::denied, where + ": the session-level a=key-mgmt is used by another "
-                                          "m-line already");
+    return fail(Category::denied, where +
+                                      ": the session-level a=key-mgmt is used by another "
+                                      "m-line already");
   }
   Leg leg;
   leg.remote = &remote;
@@ -78,8 +80,7 @@ Result<void> DialIn::choose(const RemoteMedia& remote) {
   if (leg.roles.tcp_client && remote.ip.empty()) {
     return fail(Category::malformed, where + ": c= gives no literal address to connect to");
   }
-  auto key_mgmt =
-      mikey::read_key_mgmt(std::vector<std::string_view>(values.begin(), values.end()));
+  auto key_mgmt = mikey::read_key_mgmt(std::vector<std::string_view>(values.begin(), values.end()));
   if (!key_mgmt) return std::unexpected(std::move(key_mgmt).error().with_context(where));
   leg.key_mgmt = std::move(*key_mgmt);
   legs_.push_back(std::move(leg));
@@ -102,15 +103,13 @@ Result<void> DialIn::resolve(Leg& leg, const std::string& self) const {
     return std::unexpected(std::move(resolved).error().with_context("resolve the ticket"));
   }
   if (resolved->idr_r && *resolved->idr_r != mikey::Identity::uri(self)) {
-    return fail(Category::denied,
-                fmt::format("the KMS bound the keys to {}, we serve {}", resolved->idr_r->data,
-                            self));
+    return fail(Category::denied, fmt::format("the KMS bound the keys to {}, we serve {}",
+                                              resolved->idr_r->data, self));
   }
   leg.verified = TRY(leg.received->verify(std::move(*resolved), mikey::Identity::uri(self)));
   TRY(check_caller(leg.verified->initiator(), offer_.parties));
   // RFC 3830 5.4: only what is verified enters the window, or anybody could fill it.
-  return with_.replay.admit(replay::tag_of(leg.received->mac()),
-                            leg.received->t().to_wall_time());
+  return with_.replay.admit(replay::tag_of(leg.received->mac()), leg.received->t().to_wall_time());
 }
 
 // MRFC-R3.
@@ -118,8 +117,9 @@ Result<void> DialIn::respond(Leg& leg, const std::string& self) const {
   leg.answer = TRY(leg.verified->respond(
       with_.env, {.responder = mikey::Identity::uri(self), .sessions = {}, .policies = {}}));
   if (leg.answer.message.empty()) {
-    return fail(Category::denied, "the ticket forbids a TRANSFER_RESP (F = 0), which the answer "
-                                  "needs");
+    return fail(Category::denied,
+                "the ticket forbids a TRANSFER_RESP (F = 0), which the answer "
+                "needs");
   }
   return {};
 }
@@ -160,7 +160,8 @@ Result<std::string> DialIn::answer() const {
     (leg.session_level ? session_key_mgmt : local.key_mgmt) = leg.answer.message;
     media[leg.remote->index] = std::move(local);
   }
-  return write_answer(description_, legs_.front().answer.established.csb_id, media, session_key_mgmt);
+  return write_answer(description_, legs_.front().answer.established.csb_id, media,
+                      session_key_mgmt);
 }
 
 }  // namespace keystub::mrfc

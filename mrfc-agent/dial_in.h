@@ -29,8 +29,7 @@ struct IncomingOffer {
 // for KMS and MRFP.
 class DialIn {
  public:
-  DialIn(const Collaborators& with, IncomingOffer offer)
-      : with_(with), offer_(std::move(offer)) {}
+  DialIn(const Collaborators& with, IncomingOffer offer) : with_(with), offer_(std::move(offer)) {}
 
   // The SDP answer. On failure the caller gives back the streams that the session store knows,
   // and with them their keys.

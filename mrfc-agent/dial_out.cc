@@ -30,8 +30,9 @@ std::vector<PskCandidate> clone(const std::vector<PskCandidate>& candidates) {
 
 Result<std::unique_ptr<DialOut>> DialOut::start(const Collaborators& with, OfferRequest request) {
   if (!with.policy.media_security) {
-    return fail(Category::denied, "media security is configured off: there is nothing to offer "
-                                  "(media.security)");
+    return fail(Category::denied,
+                "media security is configured off: there is nothing to offer "
+                "(media.security)");
   }
   if (request.media.empty() || request.media.size() > kMaxMedia) {
     return fail(Category::malformed, fmt::format("an offer has 1 to {} media", kMaxMedia));
@@ -52,8 +53,8 @@ Result<void> DialOut::prepare(const std::string& self) {
   for (std::uint32_t index = 0; index < request_.media.size(); ++index) {
     Leg leg;
     leg.index = index;
-    leg.stream = TRY(
-        reserve_msrp(with_, request_.session_id, index, conference_id, request_.trace_id));
+    leg.stream =
+        TRY(reserve_msrp(with_, request_.session_id, index, conference_id, request_.trace_id));
 
     auto granted = TRY(ticket(self));
     mikey::OfferParameters parameters;
@@ -62,8 +63,8 @@ Result<void> DialOut::prepare(const std::string& self) {
     // MRFC-I2: exactly one crypto session, of type TLS, without SP payload.
     parameters.sessions = mikey::tls_session(granted->session_keys, with_.policy.prot_type);
     parameters.sdp_ids = mikey::kKeyMgmtProtocol;
-    leg.offer = TRY(mikey::TransferOffer::start(with_.env, std::move(granted),
-                                                std::move(parameters)));
+    leg.offer =
+        TRY(mikey::TransferOffer::start(with_.env, std::move(granted), std::move(parameters)));
 
     LocalMedia local;
     local.address = leg.stream.local;
@@ -81,8 +82,7 @@ Result<void> DialOut::prepare(const std::string& self) {
 
 // MRFC-I3: the KMS issues the ticket for us, or we issue it ourselves; never as the user.
 Result<std::shared_ptr<const mikey::GrantedTicket>> DialOut::ticket(const std::string& self) {
-  mikey::TicketPolicy wish =
-      TRY(offered_ticket_policy(with_.policy, with_.env, self, invited_));
+  mikey::TicketPolicy wish = TRY(offered_ticket_policy(with_.policy, with_.env, self, invited_));
   if (with_.policy.key_source == KeySource::kms_issued) {
     auto granted = with_.keys.request_ticket(self, wish, request_.trace_id);
     if (!granted) {
@@ -154,8 +154,8 @@ Result<std::vector<DialOut::Judged>> DialOut::judge(const AnswerRequest& answer)
     Judged media = TRY(judge_media(leg, description, answer));
     if (!media.rejected) {
       if (!peer.empty() && peer != media.peer) {
-        return fail(Category::denied, fmt::format("{} and {} answer in one dialog", peer,
-                                                  media.peer));
+        return fail(Category::denied,
+                    fmt::format("{} and {} answer in one dialog", peer, media.peer));
       }
       peer = media.peer;
     }
@@ -176,8 +176,8 @@ Result<DialOut::Judged> DialOut::judge_media(const Leg& leg, const RemoteDescrip
   const std::string where = fmt::format("m-line {}", leg.index);
   if (!remote.is_secured_msrp()) {
     return fail(Category::denied,
-                fmt::format("{}: {} {} answers an offer of {}: protection is not negotiable",
-                            where, remote.media, remote.transport, kTcpTlsMsrp));
+                fmt::format("{}: {} {} answers an offer of {}: protection is not negotiable", where,
+                            remote.media, remote.transport, kTcpTlsMsrp));
   }
   judged.roles = TRY(msrp_roles_when_answered(remote.setup.value_or(sdp::kDefaultAnswerSetup)));
   if (remote.msrp_path.empty()) {
@@ -188,8 +188,7 @@ Result<DialOut::Judged> DialOut::judge_media(const Leg& leg, const RemoteDescrip
   }
 
   // Answered at media level as it was offered; a peer that moved it to session level is understood.
-  const auto& values =
-      remote.key_mgmt.empty() ? description.session_key_mgmt : remote.key_mgmt;
+  const auto& values = remote.key_mgmt.empty() ? description.session_key_mgmt : remote.key_mgmt;
   auto key_mgmt = mikey::read_key_mgmt(views(values));
   if (!key_mgmt) return std::unexpected(std::move(key_mgmt).error().with_context(where));
   auto accepted = leg.offer->accept(key_mgmt->message);
@@ -197,8 +196,9 @@ Result<DialOut::Judged> DialOut::judge_media(const Leg& leg, const RemoteDescrip
   TRY(check_responder(with_.policy, leg.offer->ticket().policy, accepted->peer,
                       answer.asserted_peer, invited_));
   if (accepted->sessions.size() != 1) {
-    return fail(Category::malformed, where + ": the answer has more than the one crypto session "
-                                             "that was offered");
+    return fail(Category::malformed, where +
+                                         ": the answer has more than the one crypto session "
+                                         "that was offered");
   }
   const mikey::EstablishedSession& session = accepted->sessions.front();
   judged.peer = accepted->peer.data;
@@ -224,9 +224,8 @@ Result<DialOut::Judged> DialOut::judge_media(const Leg& leg, const RemoteDescrip
 
 Result<void> DialOut::apply_provisional(Leg& leg, Judged judged) {
   if (judged.rejected) return {};
-  std::erase_if(leg.candidates, [&](const PskCandidate& known) {
-    return known.dialog_id == judged.key.dialog_id;
-  });
+  std::erase_if(leg.candidates,
+                [&](const PskCandidate& known) { return known.dialog_id == judged.key.dialog_id; });
   leg.candidates.push_back(judged.key.clone());
   if (judged.roles.tcp_client) return {};
   if (!leg.configured) return configure(leg, judged, clone(leg.candidates));

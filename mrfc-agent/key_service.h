@@ -4,8 +4,8 @@
 
 #include <string>
 
-#include "mikey/resolve_exchange.h"
 #include "mikey/request_exchange.h"
+#include "mikey/resolve_exchange.h"
 
 namespace keystub::mrfc {
 

@@ -3,6 +3,8 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -61,8 +63,8 @@ Result<std::shared_ptr<grpc::Channel>> open_mrfp_channel(const Settings& setting
 Result<std::unique_ptr<replay::ReplayWindow>> open_replay_window(const Settings& settings,
                                                                  const Clock& clock,
                                                                  service::Log& log) {
-  auto window = TRY(
-      replay::ReplayWindow::open(settings.replay_file, clock, settings.replay_options()));
+  auto window =
+      TRY(replay::ReplayWindow::open(settings.replay_file, clock, settings.replay_options()));
   if (window->memory() == replay::Memory::lost) {
     log.warning("the replay window was lost: offers are refused until their time is newer",
                 {{"because", window->lost_because()}});
@@ -144,8 +146,7 @@ Result<void> serve(const RunOptions& options, const Settings& settings) {
 int run(const RunOptions& options) {
   auto config = service::Config::load(options.config);
   if (!config) return service::report(kProgram, config.error());
-  const auto settings =
-      read_settings(*config, std::filesystem::path(options.config).parent_path());
+  const auto settings = read_settings(*config, std::filesystem::path(options.config).parent_path());
   if (!settings) return service::report(kProgram, settings.error());
   if (options.dump_config) {
     std::fputs(config->dump().c_str(), stdout);
@@ -166,13 +167,23 @@ Result<void> init(const std::string& config_file) {
   return replay::ReplayWindow::create(settings.replay_file, settings.replay_options());
 }
 
+// Where a listener on all addresses can be reached from here.
+std::string local_target(const std::string& listen) {
+  for (const auto& [any, loopback] :
+       {std::pair<std::string_view, std::string_view>{"0.0.0.0:", "127.0.0.1:"},
+        {"[::]:", "[::1]:"}}) {
+    if (listen.starts_with(any)) return std::string(loopback) + listen.substr(any.size());
+  }
+  return listen;
+}
+
 Result<void> check_health(const std::string& config_file) {
   const Settings settings = TRY(load_settings(config_file));
   rpc::ChannelOptions options;
   options.server_name = settings.server_name;
   // Our own certificate proves us to ourselves: the listener requires one.
   const rpc::ChannelTls tls{settings.client_ca, settings.certificate, settings.private_key};
-  const auto channel = TRY(rpc::open_tls_channel(settings.listen, tls, options));
+  const auto channel = TRY(rpc::open_tls_channel(local_target(settings.listen), tls, options));
   return rpc::check_health(channel, kHealthTimeout);
 }
 

@@ -72,7 +72,8 @@ std::string describe(const v1::Established& established) {
 
 struct MediaControlClient::Impl {
   Impl(std::shared_ptr<grpc::Channel> channel, MediaControlOptions with, service::Log& log_to)
-      : stub(v1::MediaControl::NewStub(std::move(channel))), options(std::move(with)),
+      : stub(v1::MediaControl::NewStub(std::move(channel))),
+        options(std::move(with)),
         log(log_to) {}
 
   template <class Request, class Response, class Method>
@@ -287,8 +288,11 @@ void MediaControlClient::Impl::report(const v1::MediaEvent& event) {
   const StreamKey key = key_of(event);
   const auto attempt_failed = [&](std::string_view what, const std::string& reason) {
     log.info("a connection to a stream failed, it waits for another",
-             {{"kind", what}, {"context_id", key.context_id}, {"stream_id", key.stream_id},
-              {"reason", reason}, {"trace_id", event.trace_id()}});
+             {{"kind", what},
+              {"context_id", key.context_id},
+              {"stream_id", key.stream_id},
+              {"reason", reason},
+              {"trace_id", event.trace_id()}});
   };
   switch (event.event_case()) {
     case v1::MediaEvent::kEstablished:

@@ -70,8 +70,7 @@ class MediaGateway {
                              const std::string& trace_id) = 0;
   // Replaces all key candidates. An empty path: left as it is.
   virtual Result<void> modify(const StreamKey& stream, const std::vector<PskCandidate>& keys,
-                              const std::string& remote_msrp_path,
-                              const std::string& trace_id) = 0;
+                              const std::string& remote_msrp_path, const std::string& trace_id) = 0;
   // Releasing a stream that is gone is a success.
   virtual Result<void> release(const StreamKey& stream, const std::string& trace_id) = 0;
 };

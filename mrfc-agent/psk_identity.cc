@@ -46,8 +46,9 @@ Result<PskIdentityPattern> PskIdentityPattern::parse(std::string_view text) {
         if (name != kCsbId && name != kCsId && name != kMac) unknown = name;
       });
   if (!closed) {
-    return fail(Category::malformed, "the PSK identity pattern has an opening brace that no "
-                                     "closing one ends");
+    return fail(Category::malformed,
+                "the PSK identity pattern has an opening brace that no "
+                "closing one ends");
   }
   if (!unknown.empty()) {
     return fail(Category::malformed,

@@ -11,9 +11,9 @@ Result<ReservedStream> reserve_msrp(const Collaborators& with, const std::string
   }
   conference_id = reserved->key.context_id;
   with.sessions.set_conference(session_id, conference_id);
-  with.sessions.add_media(session_id,
-                          {.index = media_index, .kind = MediaKind::msrp,
-                           .state = MediaState::offered, .roles = {}});
+  with.sessions.add_media(
+      session_id,
+      {.index = media_index, .kind = MediaKind::msrp, .state = MediaState::offered, .roles = {}});
   with.sessions.bind(session_id, media_index, reserved->key);
   return reserved;
 }

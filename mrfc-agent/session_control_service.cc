@@ -32,6 +32,11 @@ v1::MediaState state_of(MediaState state) {
   return v1::MEDIA_STATE_UNSPECIFIED;
 }
 
+// A call without a trace id is traced by its session.
+std::string_view trace_of(const std::string& trace_id, const std::string& session_id) {
+  return trace_id.empty() ? session_id : trace_id;
+}
+
 void fill_media(const std::vector<MediaStatus>& media,
                 google::protobuf::RepeatedPtrField<v1::MediaStatus>* out) {
   for (const MediaStatus& status : media) {
@@ -211,35 +216,35 @@ grpc::ServerUnaryReactor* SessionControlService::run(grpc::CallbackServerContext
                                                      const std::string& trace_id, Step step) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   if (const auto caller = guard_.admit(*context, method); !caller) {
-    log_.warning("caller refused", {{"method", method}, {"reason", caller.error().describe()},
-                                    {"address", context->peer()}});
+    log_.warning(
+        "caller refused",
+        {{"method", method}, {"reason", caller.error().describe()}, {"address", context->peer()}});
     reactor->Finish(rpc::to_status(caller.error()));
     return reactor;
   }
   if (!trace_id.empty() && !rpc::valid_trace_id(trace_id)) {
-    reactor->Finish({grpc::StatusCode::INVALID_ARGUMENT,
-                     "trace_id: 1 to 64 of A-Z a-z 0-9 . _ -"});
+    reactor->Finish({grpc::StatusCode::INVALID_ARGUMENT, "trace_id: 1 to 64 of A-Z a-z 0-9 . _ -"});
     return reactor;
   }
   const SteadyTime since = clock_.steady_now();
-  const bool taken =
-      pool_.submit([this, reactor, method, trace_id, since, step = std::move(step)] {
-        const Result<void> done = step();
-        count(method, done ? "ok" : category_name(done.error().category()), since);
-        reactor->Finish(done ? grpc::Status::OK : refuse(method, trace_id, done.error()));
-      });
+  const bool taken = pool_.submit([this, reactor, method, trace_id, since, step = std::move(step)] {
+    const Result<void> done = step();
+    count(method, done ? "ok" : category_name(done.error().category()), since);
+    reactor->Finish(done ? grpc::Status::OK : refuse(method, trace_id, done.error()));
+  });
   if (!taken) {
     count(method, category_name(Category::busy), since);
     reactor->Finish(refuse(method, trace_id,
-                           Error(Category::busy, "as many calls as are allowed are under way: try "
-                                                 "again, or raise limits.workers or limits.queue")));
+                           Error(Category::busy,
+                                 "as many calls as are allowed are under way: try "
+                                 "again, or raise limits.workers or limits.queue")));
   }
   return reactor;
 }
 
-grpc::ServerUnaryReactor* SessionControlService::CreateOffer(
-    grpc::CallbackServerContext* context, const v1::CreateOfferRequest* request,
-    v1::CreateOfferResponse* response) {
+grpc::ServerUnaryReactor* SessionControlService::CreateOffer(grpc::CallbackServerContext* context,
+                                                             const v1::CreateOfferRequest* request,
+                                                             v1::CreateOfferResponse* response) {
   return run(context, kCreateOffer, request->trace_id(), [=, this]() -> Result<void> {
     OfferRequest offer;
     offer.parties = parties_of(request->parties());
@@ -264,7 +269,7 @@ grpc::ServerUnaryReactor* SessionControlService::CreateOffer(
                                  : v1::KEY_SOURCE_SELF_ISSUED);
     log_.info("offer made", {{"session_id", created.session_id},
                              {"peer", request->parties().claimed_peer()},
-                             {"trace_id", request->trace_id()}});
+                             {"trace_id", trace_of(request->trace_id(), created.session_id)}});
     return {};
   });
 }
@@ -279,8 +284,7 @@ grpc::ServerUnaryReactor* SessionControlService::AcceptAnswer(
     answer.asserted_peer = request->asserted_peer();
     answer.final = request->final();
     answer.trace_id = request->trace_id();
-    const SessionStatus status =
-        TRY(controller_.accept_answer(request->session_id(), answer));
+    const SessionStatus status = TRY(controller_.accept_answer(request->session_id(), answer));
     response->set_session_id(status.session_id);
     response->set_dialog_id(status.dialog_id);
     fill_media(status.media, response->mutable_media());
@@ -288,14 +292,14 @@ grpc::ServerUnaryReactor* SessionControlService::AcceptAnswer(
                                   {"dialog_id", status.dialog_id},
                                   {"peer", status.authenticated_peer},
                                   {"final", request->final()},
-                                  {"trace_id", request->trace_id()}});
+                                  {"trace_id", trace_of(request->trace_id(), status.session_id)}});
     return {};
   });
 }
 
-grpc::ServerUnaryReactor* SessionControlService::AcceptOffer(
-    grpc::CallbackServerContext* context, const v1::AcceptOfferRequest* request,
-    v1::AcceptOfferResponse* response) {
+grpc::ServerUnaryReactor* SessionControlService::AcceptOffer(grpc::CallbackServerContext* context,
+                                                             const v1::AcceptOfferRequest* request,
+                                                             v1::AcceptOfferResponse* response) {
   return run(context, kAcceptOffer, request->trace_id(), [=, this]() -> Result<void> {
     IncomingOffer offer;
     offer.parties = parties_of(request->parties());
@@ -314,7 +318,7 @@ grpc::ServerUnaryReactor* SessionControlService::AcceptOffer(
     fill_media(status.media, response->mutable_media());
     log_.info("offer accepted", {{"session_id", status.session_id},
                                  {"peer", status.authenticated_peer},
-                                 {"trace_id", request->trace_id()}});
+                                 {"trace_id", trace_of(request->trace_id(), status.session_id)}});
     return {};
   });
 }
@@ -327,9 +331,9 @@ grpc::ServerUnaryReactor* SessionControlService::ReleaseSession(
   });
 }
 
-grpc::ServerUnaryReactor* SessionControlService::ListSessions(
-    grpc::CallbackServerContext* context, const v1::ListSessionsRequest*,
-    v1::ListSessionsResponse* response) {
+grpc::ServerUnaryReactor* SessionControlService::ListSessions(grpc::CallbackServerContext* context,
+                                                              const v1::ListSessionsRequest*,
+                                                              v1::ListSessionsResponse* response) {
   return run(context, kListSessions, {}, [=, this]() -> Result<void> {
     for (const SessionStatus& session : controller_.list()) {
       v1::SessionStatus& out = *response->add_sessions();

@@ -26,8 +26,13 @@ class SessionControlService final : public v1::SessionControl::CallbackService {
   SessionControlService(SessionController& controller, EventHistory& events, WorkPool& pool,
                         const rpc::Guard& guard, const Clock& clock, service::Log& log,
                         service::Metrics& metrics)
-      : controller_(controller), events_(events), pool_(pool), guard_(guard), clock_(clock),
-        log_(log), metrics_(metrics),
+      : controller_(controller),
+        events_(events),
+        pool_(pool),
+        guard_(guard),
+        clock_(clock),
+        log_(log),
+        metrics_(metrics),
         sessions_(metrics.gauge("mrfc_sessions", "Sessions that exist")) {}
 
   // Streams of events join the server's drain. Until then they are refused as UNAVAILABLE.
@@ -49,8 +54,7 @@ class SessionControlService final : public v1::SessionControl::CallbackService {
                                          const v1::ListSessionsRequest* request,
                                          v1::ListSessionsResponse* response) override;
   grpc::ServerWriteReactor<v1::SessionEvent>* WatchSessionEvents(
-      grpc::CallbackServerContext* context,
-      const v1::WatchSessionEventsRequest* request) override;
+      grpc::CallbackServerContext* context, const v1::WatchSessionEventsRequest* request) override;
 
  private:
   // Admits the caller, then runs `step` on the pool and finishes the call with its status.

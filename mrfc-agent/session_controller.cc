@@ -14,9 +14,10 @@ std::unexpected<Error> no_session(const std::string& session_id) {
 
 }  // namespace
 
-Result<std::string> SessionController::open(const std::string& trace_id,
+Result<std::string> SessionController::open(std::string& trace_id,
                                             const std::shared_ptr<Slot>& slot) {
   std::string session_id = to_hex(TRY(with_.env.random.bytes(kSessionIdOctets)));
+  if (trace_id.empty()) trace_id = session_id;
   TRY(with_.sessions.open(session_id, trace_id));
   const std::scoped_lock lock(mutex_);
   slots_.emplace(session_id, slot);
@@ -32,11 +33,13 @@ std::shared_ptr<SessionController::Slot> SessionController::find(
 
 void SessionController::end(const std::string& session_id, Slot& slot, MediaState state,
                             const std::string& detail, const std::string& trace_id) {
+  const auto status = with_.sessions.find(session_id);
+  const std::string& trace = trace_id.empty() && status ? status->trace_id : trace_id;
   slot.over = true;
   slot.dial_out.reset();
   with_.sessions.move_all(session_id, state, detail);
   for (const StreamKey& stream : with_.sessions.streams(session_id)) {
-    with_.releases.release(stream, trace_id);
+    with_.releases.release(stream, trace);
   }
   with_.sessions.remove(session_id);
   const std::scoped_lock lock(mutex_);

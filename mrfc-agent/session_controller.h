@@ -58,7 +58,8 @@ class SessionController final : public MediaEventHandler {
     bool over = false;
   };
 
-  Result<std::string> open(const std::string& trace_id, const std::shared_ptr<Slot>& slot);
+  // Makes the session and its id, which becomes the trace id where the caller gave none.
+  Result<std::string> open(std::string& trace_id, const std::shared_ptr<Slot>& slot);
   std::shared_ptr<Slot> find(const std::string& session_id) const;
   // With the slot locked: releases the streams and forgets the session.
   void end(const std::string& session_id, Slot& slot, MediaState state, const std::string& detail,

@@ -40,8 +40,8 @@ Result<mikey::TicketPolicy> offered_ticket_policy(const SessionPolicy& policy,
                                                   const std::string& peer) {
   const WallTime now = env.clock.now();
   mikey::TicketPolicy ticket;
-  ticket.flags = policy.key_source == KeySource::kms_issued ? mikey::kMode1Flags
-                                                            : mikey::kMode3Flags;
+  ticket.flags =
+      policy.key_source == KeySource::kms_issued ? mikey::kMode1Flags : mikey::kMode3Flags;
   ticket.idr_kms = policy.kms;
   ticket.idr_i = mikey::Identity::uri(self);
   ticket.trs = mikey::Timestamp::from(now - kValidBefore);
@@ -70,22 +70,21 @@ mikey::ResponderProfile responder_profile(const SessionPolicy& policy) {
 Result<void> check_skew(const SessionPolicy& policy, const mikey::Timestamp& t, WallTime now) {
   const Place place{"TRANSFER_INIT", "T", "RFC 6043 12.4", 0};
   if (!t.is_time()) {
-    return std::unexpected(Error(Category::malformed,
-                                 "T is a counter; a time is needed, or replays could not be told",
-                                 place)
-                               .set_mikey_error_no(
-                                   static_cast<std::uint8_t>(mikey::ErrorNo::invalid_ts)));
+    return std::unexpected(
+        Error(Category::malformed, "T is a counter; a time is needed, or replays could not be told",
+              place)
+            .set_mikey_error_no(static_cast<std::uint8_t>(mikey::ErrorNo::invalid_ts)));
   }
   const auto off = t.to_wall_time() - now;
   if (off > policy.skew || off < -policy.skew) {
     return std::unexpected(
         Error(Category::expired,
-              fmt::format("T is {} seconds {} our clock; {} are allowed (replay.skew)",
-                          std::chrono::duration_cast<std::chrono::seconds>(
-                              off < off.zero() ? -off : off)
-                              .count(),
-                          off < off.zero() ? "behind" : "ahead of",
-                          std::chrono::duration_cast<std::chrono::seconds>(policy.skew).count()),
+              fmt::format(
+                  "T is {} seconds {} our clock; {} are allowed (replay.skew)",
+                  std::chrono::duration_cast<std::chrono::seconds>(off < off.zero() ? -off : off)
+                      .count(),
+                  off < off.zero() ? "behind" : "ahead of",
+                  std::chrono::duration_cast<std::chrono::seconds>(policy.skew).count()),
               place)
             .set_mikey_error_no(static_cast<std::uint8_t>(mikey::ErrorNo::invalid_ts)));
   }
@@ -106,16 +105,17 @@ Result<void> check_responder(const SessionPolicy& policy, const mikey::TicketPol
                 fmt::format("{} answered, but the network asserts {}", responder.data, asserted));
   }
   if (policy.any_resolver || same_user(responder, invited_peer)) return {};
-  return fail(Category::denied, fmt::format("{} answered, but {} was invited", responder.data,
-                                            invited_peer));
+  return fail(Category::denied,
+              fmt::format("{} answered, but {} was invited", responder.data, invited_peer));
 }
 
 Result<void> check_caller(const mikey::Identity& caller, const Parties& parties) {
   const bool asserted = !parties.asserted_peer.empty();
   const std::string& named = asserted ? parties.asserted_peer : parties.claimed_peer;
   if (named.empty()) {
-    return fail(Category::malformed, "the caller is not named: neither asserted_peer nor "
-                                     "claimed_peer is given");
+    return fail(Category::malformed,
+                "the caller is not named: neither asserted_peer nor "
+                "claimed_peer is given");
   }
   const std::string expected = TRY(user_identity(named));
   if (same_user(caller, expected)) return {};

@@ -55,8 +55,7 @@ sdp::Origin origin_of(std::uint32_t session_number, const std::string& ip) {
 // place of certificates.
 Result<void> describe(sdp::MediaSection& section, const LocalMedia& media) {
   TRY(section.set_connection(sdp::Connection::to(media.address.ip)));
-  TRY(section.add_attribute("accept-types",
-                            fmt::format("{}", fmt::join(media.accept_types, " "))));
+  TRY(section.add_attribute("accept-types", fmt::format("{}", fmt::join(media.accept_types, " "))));
   TRY(section.add_attribute("path", media.msrp_path));
   TRY(section.add_attribute("setup", sdp::setup_name(media.setup)));
   if (!media.key_mgmt.empty()) {
@@ -85,8 +84,8 @@ Result<RemoteDescription> read_description(std::string_view text) {
 Result<std::string> write_offer(std::uint32_t session_number,
                                 const std::vector<LocalMedia>& media) {
   const std::string& ip = media.front().address.ip;
-  auto offer = TRY(sdp::SessionDescription::make(origin_of(session_number, ip),
-                                                 sdp::Connection::to(ip)));
+  auto offer =
+      TRY(sdp::SessionDescription::make(origin_of(session_number, ip), sdp::Connection::to(ip)));
   for (const LocalMedia& local : media) {
     sdp::MediaLine line;
     line.media = "message";

@@ -22,8 +22,8 @@ inline constexpr std::string_view kTcpTlsMsrp = "TCP/TLS/MSRP";
 // in an m-line which is rejected anyway does harm.
 struct RemoteMedia {
   std::uint32_t index = 0;
-  std::string media;      // "message"
-  std::string transport;  // "TCP/TLS/MSRP"
+  std::string media;       // "message"
+  std::string transport;   // "TCP/TLS/MSRP"
   std::uint16_t port = 0;  // 0: not wanted
   std::string ip;          // of c=, a literal address; empty: none, or a name
   std::optional<Setup> setup;

@@ -74,8 +74,7 @@ Result<void> SessionStore::open(const std::string& session_id, const std::string
   return {};
 }
 
-void SessionStore::set_conference(const std::string& session_id,
-                                  const std::string& conference_id) {
+void SessionStore::set_conference(const std::string& session_id, const std::string& conference_id) {
   const std::scoped_lock lock(mutex_);
   if (Session* found = session(session_id)) found->status.conference_id = conference_id;
 }

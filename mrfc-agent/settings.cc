@@ -50,9 +50,10 @@ void read_identities(service::Config& config, const std::filesystem::path& folde
   const std::vector<std::string> uris = config.strings("conferences.uris", {});
   const std::vector<std::string> files = config.strings("conferences.psk_files", {});
   if (uris.size() != files.size()) {
-    config.fault("conferences.psk_files", "needs one file for each of conferences.uris: each "
-                                          "conference is an identity of the KMS with a key of "
-                                          "its own");
+    config.fault("conferences.psk_files",
+                 "needs one file for each of conferences.uris: each "
+                 "conference is an identity of the KMS with a key of "
+                 "its own");
     return;
   }
   for (std::size_t i = 0; i < uris.size(); ++i) {
@@ -90,7 +91,8 @@ void read_ticket(service::Config& config, Settings& settings) {
   if (self_issued && settings.tpk.file.empty()) {
     config.fault("ticket.tpk_file", "is needed to issue tickets: kmsctl tpk share makes one");
   }
-  policy.prot_type = static_cast<mikey::ProtType>(config.integer("ticket.prot_type_tls", 2, 1, 255));
+  policy.prot_type =
+      static_cast<mikey::ProtType>(config.integer("ticket.prot_type_tls", 2, 1, 255));
   if (!mikey::is_tls(policy.prot_type)) {
     config.fault("ticket.prot_type_tls", "must be 2 or 241: the numbers that stand for TLS");
   }
@@ -124,9 +126,8 @@ std::size_t read_limit(service::Config& config, std::string_view key, std::int64
 
 const std::vector<std::string>& default_cipher_suites() {
   static const std::vector<std::string> suites{
-      "TLS_AES_128_GCM_SHA256",      "TLS_CHACHA20_POLY1305_SHA256",
-      "ECDHE-PSK-CHACHA20-POLY1305", "PSK-AES128-GCM-SHA256",
-      "PSK-AES256-GCM-SHA384",       "ECDHE-PSK-AES128-CBC-SHA256",
+      "TLS_AES_128_GCM_SHA256", "TLS_CHACHA20_POLY1305_SHA256", "ECDHE-PSK-CHACHA20-POLY1305",
+      "PSK-AES128-GCM-SHA256",  "PSK-AES256-GCM-SHA384",        "ECDHE-PSK-AES128-CBC-SHA256",
       "PSK-AES128-CBC-SHA256"};
   return suites;
 }
@@ -161,8 +162,8 @@ Result<Settings> read_settings(service::Config& config, const std::filesystem::p
   if (const auto address = config.optional_address("metrics.listen")) {
     settings.metrics_address = address->to_string();
   }
-  const std::string level = config.choice(
-      "log.level", "info", {"trace", "debug", "info", "warning", "error", "off"});
+  const std::string level =
+      config.choice("log.level", "info", {"trace", "debug", "info", "warning", "error", "off"});
   if (const auto parsed = service::parse_log_level(level)) settings.log_level = *parsed;
   settings.drain_time = config.duration("shutdown.drain", 5s, 0s, 10min);
   settings.cancel_after = config.duration("shutdown.cancel_after", 2s, 0s, 1min);
@@ -189,8 +190,8 @@ Result<mikey::KmsCredentials> Settings::credentials(const OwnIdentity& identity)
 
 Result<mikey::TicketProtection> Settings::ticket_protection() const {
   mikey::TicketProtection protection;
-  protection.key = TRY(service::read_secret<mikey::TpkTag>(tpk.file, tpk.encoding, kMinPskOctets,
-                                                           kMaxPskOctets));
+  protection.key = TRY(
+      service::read_secret<mikey::TpkTag>(tpk.file, tpk.encoding, kMinPskOctets, kMaxPskOctets));
   protection.id = tpk.id;
   return protection;
 }

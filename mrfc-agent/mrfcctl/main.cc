@@ -25,8 +25,9 @@ struct Connection {
 Result<std::unique_ptr<MrfcCtlClient>> connect(const Connection& to,
                                                std::chrono::milliseconds default_timeout) {
   if (to.ca.empty() || to.certificate.empty() || to.private_key.empty()) {
-    return fail(Category::malformed, "--ca, --cert and --key are needed: the MRFC asks for a "
-                                     "certificate");
+    return fail(Category::malformed,
+                "--ca, --cert and --key are needed: the MRFC asks for a "
+                "certificate");
   }
   const auto timeout =
       to.timeout.empty() ? default_timeout : TRY(service::parse_duration(to.timeout));
@@ -69,9 +70,9 @@ int watch(const Connection& connection, const WatchArguments& arguments) {
 int main(int argc, char** argv) {
   using namespace keystub;
   using namespace keystub::mrfc;
-  service::CommandLine command_line(
-      "mrfcctl", "Makes offers, answers offers and watches sessions at an MRFC.",
-      service::exit_code_table());
+  service::CommandLine command_line("mrfcctl",
+                                    "Makes offers, answers offers and watches sessions at an MRFC.",
+                                    service::exit_code_table());
   Connection connection;
   service::Verb& top = command_line.top();
   top.option("--server", connection.server, "the MRFC, \"address:port\"")

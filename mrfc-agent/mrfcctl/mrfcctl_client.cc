@@ -44,9 +44,9 @@ bool is_end(v1::MediaState state) {
 Error refusal(const grpc::Status& status, std::string_view what) {
   Error error = rpc::to_error(status, what);
   if (const auto detail = rpc::detail_of<v1::SetupRefusal>(status)) {
-    return {error.category(), fmt::format("{} (for SIP: {}, Warning {} \"{}\")", error.text(),
-                                          detail->sip_status(), detail->warning_code(),
-                                          detail->warning_text())};
+    return {error.category(),
+            fmt::format("{} (for SIP: {}, Warning {} \"{}\")", error.text(), detail->sip_status(),
+                        detail->warning_code(), detail->warning_text())};
   }
   return error;
 }
@@ -248,9 +248,8 @@ Result<CtlText> MrfcCtlClient::release(const std::string& session) {
 }
 
 Result<CtlText> MrfcCtlClient::list() {
-  const auto response =
-      TRY((impl_->call<v1::ListSessionsRequest, v1::ListSessionsResponse>(
-          &v1::SessionControl::Stub::ListSessions, "list", v1::ListSessionsRequest())));
+  const auto response = TRY((impl_->call<v1::ListSessionsRequest, v1::ListSessionsResponse>(
+      &v1::SessionControl::Stub::ListSessions, "list", v1::ListSessionsRequest())));
   if (impl_->format == OutputFormat::json) {
     Json out = Json::array();
     for (const v1::SessionStatus& session : response.sessions()) {
@@ -306,9 +305,9 @@ Result<void> MrfcCtlClient::watch(const WatchArguments& arguments,
     context.TryCancel();
     static_cast<void>(reader->Finish());
     if (reached) return {};
-    return fail(Category::denied, fmt::format("watch: the medium is {} and will not be {}: {}",
-                                              state_name(event.state()), arguments.until,
-                                              event.detail()));
+    return fail(Category::denied,
+                fmt::format("watch: the medium is {} and will not be {}: {}",
+                            state_name(event.state()), arguments.until, event.detail()));
   }
   const grpc::Status status = reader->Finish();
   if (status.ok()) return {};

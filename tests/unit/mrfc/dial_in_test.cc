@@ -133,13 +133,12 @@ TEST_F(DialInTest, MRFC_R1_WhatTheMessageRulesOutCostsNoCallToTheKms) {
   rows.push_back({"not yet valid", offer_with_policy([&](mikey::TicketPolicy& wish) {
                     wish.trs = mikey::Timestamp::from(clock.now() + std::chrono::minutes{10});
                   })});
-  rows.push_back({"no key forking",
-                  offer_with_policy(flags(mikey::kMode1Flags.with(i_forking, false)))});
-  rows.push_back({"O = 0",
-                  offer_with_policy(flags(mikey::kMode1Flags.with(o_plain_responder, false)))});
-  rows.push_back({"an unknown ticket type", offer_with_policy([](mikey::TicketPolicy& wish) {
-                    wish.type = {61440, 1, 1};
-                  })});
+  rows.push_back(
+      {"no key forking", offer_with_policy(flags(mikey::kMode1Flags.with(i_forking, false)))});
+  rows.push_back(
+      {"O = 0", offer_with_policy(flags(mikey::kMode1Flags.with(o_plain_responder, false)))});
+  rows.push_back({"an unknown ticket type",
+                  offer_with_policy([](mikey::TicketPolicy& wish) { wish.type = {61440, 1, 1}; })});
   for (const Row& row : rows) {
     SCOPED_TRACE(row.what);
     const Error error = refuse(incoming(row.offer.sdp()), false);
@@ -162,9 +161,8 @@ TEST_F(DialInTest, MRFC_R1_ATicketPutIntoAnotherMessageIsRefused) {
 }
 
 TEST_F(DialInTest, MRFC_R1_AWildcardOverUsIsResolved) {
-  const UserOffer offer = offer_with_policy([](mikey::TicketPolicy& wish) {
-    wish.idr_r = {mikey::Identity::uri("*")};
-  });
+  const UserOffer offer = offer_with_policy(
+      [](mikey::TicketPolicy& wish) { wish.idr_r = {mikey::Identity::uri("*")}; });
   accept(incoming(offer.sdp()));
 }
 
@@ -190,10 +188,9 @@ TEST_F(DialInTest, MRFC_R1_TwoCryptoSessionsOrOneOfAnotherKindAreRefused) {
       parameters.sessions.front().prot_type = mikey::ProtType::srtp;
     }
     const auto transfer = mikey::TransferOffer::start(env, ticket, std::move(parameters)).value();
-    const Error error =
-        refuse(incoming(sdp_head() + msrp_media({.key_mgmt = mikey::format_key_mgmt(
-                                                     transfer.message())})),
-               false);
+    const Error error = refuse(
+        incoming(sdp_head() + msrp_media({.key_mgmt = mikey::format_key_mgmt(transfer.message())})),
+        false);
     EXPECT_EQ(setup_refusal_for(error)->warning_code, 306U) << error.describe();
   }
 }
@@ -204,7 +201,8 @@ TEST_F(DialInTest, MRFC_R1_AnotherMikeyMessageIsRefused) {
   refuse(incoming(sdp_head() + msrp_media({.key_mgmt = mikey::format_key_mgmt(answer)})), false);
 }
 
-// --- MRFC-I4: bidding down ------------------------------------------------------------------------
+// --- MRFC-I4: bidding down
+// ------------------------------------------------------------------------
 
 TEST_F(DialInTest, MRFC_I4_ADifferingProtocolListIsRefusedAMissingOneAccepted) {
   const auto ticket = [&] { return kms.request_ticket(kAlice, user_wish(kAlice, kMrfc)).value(); };
@@ -225,7 +223,8 @@ TEST_F(DialInTest, MRFC_I4_ADifferingProtocolListIsRefusedAMissingOneAccepted) {
                                            .more = "a=key-mgmt:keyp1 AAAA\r\n"})));
 }
 
-// --- MRFC-R2 --------------------------------------------------------------------------------------
+// --- MRFC-R2
+// --------------------------------------------------------------------------------------
 
 TEST_F(DialInTest, MRFC_R2_TheTicketsOwnerMustBeWhoTheNetworkAsserts) {
   IncomingOffer request = incoming(user_offers().sdp(), kAlice);
@@ -281,7 +280,8 @@ TEST_F(DialInTest, MRFC_R2_AnUnreachableKmsIs503AndNeverADowngrade) {
   accept(incoming(offer.sdp()));
 }
 
-// --- MRFC-R5 --------------------------------------------------------------------------------------
+// --- MRFC-R5
+// --------------------------------------------------------------------------------------
 
 TEST_F(DialInTest, MRFC_R5_OutsideTheSkewIsRefusedBeforeTheKmsIsAsked) {
   const UserOffer offer = user_offers();
@@ -327,7 +327,8 @@ TEST_F(DialInTest, MRFC_R5_WhatIsNotVerifiedFillsNoWindow) {
   accept(incoming(offer.sdp()));
 }
 
-// --- Mixed and malformed SDP ----------------------------------------------------------------------
+// --- Mixed and malformed SDP
+// ----------------------------------------------------------------------
 
 TEST_F(DialInTest, MRFC_B7_EveryMLineIsAnsweredAndInsecureOnesAreRejected) {
   const UserOffer offer = user_offers();
@@ -342,16 +343,15 @@ TEST_F(DialInTest, MRFC_B7_EveryMLineIsAnsweredAndInsecureOnesAreRejected) {
     m_lines.push_back(
         accepted.sdp_answer.substr(at + 1, accepted.sdp_answer.find('\r', at) - at - 1));
   }
-  EXPECT_THAT(m_lines,
-              ElementsAre("m=audio 0 RTP/AVP 0", "m=message 0 TCP/MSRP *",
-                          "m=message 20001 TCP/TLS/MSRP *", "m=message 0 TCP/TLS/MSRP *",
-                          "m=message 0 TCP/TLS/MSRP *"));
+  EXPECT_THAT(m_lines, ElementsAre("m=audio 0 RTP/AVP 0", "m=message 0 TCP/MSRP *",
+                                   "m=message 20001 TCP/TLS/MSRP *", "m=message 0 TCP/TLS/MSRP *",
+                                   "m=message 0 TCP/TLS/MSRP *"));
   EXPECT_EQ(attributes(accepted.sdp_answer, "key-mgmt").size(), 1U);
   std::vector<MediaState> media_states;
   for (const MediaStatus& status : accepted.status.media) media_states.push_back(status.state);
-  EXPECT_THAT(media_states, ElementsAre(MediaState::rejected, MediaState::rejected,
-                                        MediaState::connecting, MediaState::rejected,
-                                        MediaState::rejected));
+  EXPECT_THAT(media_states,
+              ElementsAre(MediaState::rejected, MediaState::rejected, MediaState::connecting,
+                          MediaState::rejected, MediaState::rejected));
 }
 
 TEST_F(DialInTest, MRFC_B7_OneFailedKeyManagementRefusesTheWholeSetUp) {

@@ -296,8 +296,8 @@ TEST_F(MrfcTest, MRFC_I6_ForkedAnswersGetAKeyEachAndTheFinalOnePicks) {
   const UserAnswer bobs = user_answers(created.sdp_offer, kBob);
   EXPECT_FALSE(alices.psk == bobs.psk);
 
-  ASSERT_TRUE(controller->accept_answer(created.session_id,
-                                        answer_with(alices.sdp(), "dialog-a", false)));
+  ASSERT_TRUE(
+      controller->accept_answer(created.session_id, answer_with(alices.sdp(), "dialog-a", false)));
   ASSERT_TRUE(
       controller->accept_answer(created.session_id, answer_with(bobs.sdp(), "dialog-b", false)));
   const auto& keys_at_mrfp = media.only().configuration.keys;
@@ -338,12 +338,10 @@ TEST_F(MrfcTest, MRFC_I5_ARefusedProvisionalAnswerEndsItsOwnDialogOnly) {
   const CreatedOffer created = create_offer();
   UserAnswer bad = user_answers(created.sdp_offer, kAlice);
   bad.transfer_resp.back() ^= 0x80;
-  EXPECT_FALSE(
-      controller->accept_answer(created.session_id, answer_with(bad.sdp(), "bad", false)));
+  EXPECT_FALSE(controller->accept_answer(created.session_id, answer_with(bad.sdp(), "bad", false)));
   EXPECT_TRUE(media.keys_sent.empty());
   const UserAnswer good = user_answers(created.sdp_offer, kAlice);
-  EXPECT_TRUE(
-      controller->accept_answer(created.session_id, answer_with(good.sdp(), "good", true)));
+  EXPECT_TRUE(controller->accept_answer(created.session_id, answer_with(good.sdp(), "good", true)));
 }
 
 TEST_F(MrfcTest, MRFC_I5_TheSameAnswerInTwoDialogsIsRefused) {
@@ -355,7 +353,8 @@ TEST_F(MrfcTest, MRFC_I5_TheSameAnswerInTwoDialogsIsRefused) {
       controller->accept_answer(created.session_id, answer_with(answer.sdp(), "d2", false)));
 }
 
-// --- Several media, failures ----------------------------------------------------------------------
+// --- Several media, failures
+// ----------------------------------------------------------------------
 
 TEST_F(MrfcTest, MRFC_I2_EachMLineHasATransferOfItsOwn) {
   OfferRequest request = offer_to(kAlice);
@@ -367,8 +366,8 @@ TEST_F(MrfcTest, MRFC_I2_EachMLineHasATransferOfItsOwn) {
   EXPECT_EQ(media.streams.begin()->first.context_id, media.streams.rbegin()->first.context_id);
 
   // The second is declined.
-  const std::string sdp = sdp_head() + msrp_media({.key_mgmt = first.key_mgmt()}) +
-                          msrp_media({.port = 0});
+  const std::string sdp =
+      sdp_head() + msrp_media({.key_mgmt = first.key_mgmt()}) + msrp_media({.port = 0});
   const auto status = controller->accept_answer(created.session_id, answer_with(sdp));
   ASSERT_TRUE(status.has_value()) << status.error().describe();
   EXPECT_EQ(status->media.at(0).state, MediaState::connecting);

@@ -268,9 +268,9 @@ TEST_F(MediaControlClientTest, MRFC_B6_RefusalsOfTheMrfpAreNoVerdictOnThePeer) {
   EXPECT_EQ(category_after(grpc::StatusCode::PERMISSION_DENIED, reserve), Category::internal);
   EXPECT_EQ(category_after(grpc::StatusCode::RESOURCE_EXHAUSTED, reserve), Category::busy);
   EXPECT_EQ(category_after(grpc::StatusCode::UNAVAILABLE, reserve), Category::unavailable);
-  EXPECT_EQ(category_after(grpc::StatusCode::NOT_FOUND,
-                           [&] { return client->start(stream, {}, ""); }),
-            Category::internal);
+  EXPECT_EQ(
+      category_after(grpc::StatusCode::NOT_FOUND, [&] { return client->start(stream, {}, ""); }),
+      Category::internal);
   mrfp.answer = {grpc::StatusCode::NOT_FOUND, "gone"};
   EXPECT_TRUE(client->release(stream, "")) << "what is gone is released";
 }
@@ -339,8 +339,7 @@ TEST_F(MediaControlClientTest, MRFC_I6_ARestartedMrfpIsTakenStockOf) {
     mrfp.instance = "run-2";
     mrfp.list.clear_streams();
   }
-  EXPECT_THAT(listener.told(4),
-              ElementsAre("established s1 TLSv1.2 Y", "back", "lost s1", "back"));
+  EXPECT_THAT(listener.told(4), ElementsAre("established s1 TLSv1.2 Y", "back", "lost s1", "back"));
   {
     const std::scoped_lock lock(mrfp.mutex);
     mrfp.end_watch = grpc::Status(grpc::StatusCode::OUT_OF_RANGE, "no longer kept");

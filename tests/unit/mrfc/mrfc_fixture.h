@@ -99,8 +99,7 @@ struct MsrpMedia {
 };
 inline std::string msrp_media(const MsrpMedia& media) {
   std::string out = "m=message " + std::to_string(media.port) + " " + media.transport + " *\r\n" +
-                    "a=accept-types:text/plain\r\n" +
-                    "a=path:msrps://198.51.100.7:7654/ue;tcp\r\n";
+                    "a=accept-types:text/plain\r\n" + "a=path:msrps://198.51.100.7:7654/ue;tcp\r\n";
   if (!media.setup.empty()) out += "a=setup:" + media.setup + "\r\n";
   if (!media.key_mgmt.empty()) out += "a=key-mgmt:" + media.key_mgmt + "\r\n";
   return out + media.more;
@@ -142,8 +141,8 @@ class MrfcTest : public ::testing::Test {
 
   // Again, after a change of `replay` or `self_issue`.
   void make_controller() {
-    controller = std::make_unique<SessionController>(Collaborators{
-        env, policy, keys, media, *replay, sessions, releases, self_issue.get()});
+    controller = std::make_unique<SessionController>(
+        Collaborators{env, policy, keys, media, *replay, sessions, releases, self_issue.get()});
   }
 
   OfferRequest offer_to(const std::string& peer) {
@@ -179,10 +178,10 @@ class MrfcTest : public ::testing::Test {
     auto received = mikey::ReceivedTransfer::parse(transfer_init).value();
     auto resolved = kms.resolve_ticket(user, received.ticket());
     EXPECT_TRUE(resolved.has_value()) << resolved.error().describe();
-    const auto verified =
-        received.verify(std::move(*resolved), mikey::Identity::uri(user)).value();
+    const auto verified = received.verify(std::move(*resolved), mikey::Identity::uri(user)).value();
     auto answer =
-        verified.respond(env, {.responder = mikey::Identity::uri(user), .sessions = {}, .policies = {}})
+        verified
+            .respond(env, {.responder = mikey::Identity::uri(user), .sessions = {}, .policies = {}})
             .value();
     return {std::move(answer.message), answer.established.sessions.at(0).tek.retag<PskTag>()};
   }

@@ -65,8 +65,7 @@ TEST(PskIdentity, MRFC_I6_AnotherPatternMustStayUnique) {
 TEST(UserIdentity, MRFC_R2_IsTheUriOfAHeaderWithoutWhatDoesNotName) {
   const auto is = [](std::string_view text) { return user_identity(text).value_or("refused"); };
   EXPECT_EQ(is("sip:alice@example.com"), "sip:alice@example.com");
-  EXPECT_EQ(is("SIP:Alice@EXAMPLE.com:5070;transport=tcp?subject=x"),
-            "sip:Alice@example.com:5070");
+  EXPECT_EQ(is("SIP:Alice@EXAMPLE.com:5070;transport=tcp?subject=x"), "sip:Alice@example.com:5070");
   EXPECT_EQ(is("\"Alice <sip:mallory@evil>\" <sips:alice@example.com>;tag=1"),
             "sips:alice@example.com");
   EXPECT_EQ(is("Alice <sip:alice;x=1@example.com;ob>"), "sip:alice;x=1@example.com");
@@ -88,8 +87,7 @@ TEST(Policy, MRFC_I3_ServesOnlyWhatItOwns) {
   EXPECT_EQ(serving_identity(policy, "").value(), "sip:mrfc@example.com");
   EXPECT_EQ(serving_identity(policy, "<SIP:chat@Example.com;isfocus>").value(),
             "sip:chat@example.com");
-  EXPECT_EQ(serving_identity(policy, "sip:alice@example.com").error().category(),
-            Category::denied);
+  EXPECT_EQ(serving_identity(policy, "sip:alice@example.com").error().category(), Category::denied);
 }
 
 TEST(Policy, MRFC_I7_TheTicketNamesTheInvitedUserAndAnybodyOnlyOnRequest) {
@@ -149,8 +147,8 @@ TEST(Refusal, MRFC_B7_SaysWhatSipHasToKnowAndNoMore) {
     if (number) error.set_mikey_error_no(static_cast<std::uint8_t>(*number));
     return setup_refusal_for(error);
   };
-  for (const Category category : {Category::malformed, Category::unauthenticated,
-                                  Category::denied, Category::expired}) {
+  for (const Category category :
+       {Category::malformed, Category::unauthenticated, Category::denied, Category::expired}) {
     EXPECT_EQ(refusal(category)->sip_status, 488U);
     EXPECT_EQ(refusal(category)->warning_code, 399U);
     EXPECT_THAT(refusal(category)->warning_text, ::testing::Not(::testing::HasSubstr("alice")));

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <set>
 #include <thread>
 
 #include <grpcpp/channel.h>
@@ -53,9 +54,9 @@ class ServiceTest : public MrfcTest {
   }
 
   std::shared_ptr<grpc::Channel> channel(const std::string& name) {
-    return rpc::open_tls_channel(server->address("sessions"),
-                                 {folder / "ca.pem", folder / (name + ".pem"),
-                                  folder / (name + ".key")})
+    return rpc::open_tls_channel(
+               server->address("sessions"),
+               {folder / "ca.pem", folder / (name + ".pem"), folder / (name + ".key")})
         .value();
   }
   MrfcCtlClient ctl(OutputFormat format) { return {channel("front"), format, 10s}; }
@@ -198,8 +199,8 @@ TEST_F(ServiceTest, MRFC_I6_AWatcherSeesWhatHappenedAndWhatHappens) {
   EXPECT_TRUE(controller->create_offer(offer_to(kBob))) << "another session's event";
   ASSERT_TRUE(controller->accept_answer(
       created.session_id, answer_with(user_answers(created.sdp_offer, kAlice).sdp())));
-  controller->on_media_event({MediaEvent::Kind::established,
-                              media.streams.begin()->first, "TLSv1.3 X"});
+  controller->on_media_event(
+      {MediaEvent::Kind::established, media.streams.begin()->first, "TLSv1.3 X"});
   watcher.join();
   EXPECT_TRUE(done) << done.error().describe();
   ASSERT_EQ(lines.size(), 3U);
@@ -209,8 +210,8 @@ TEST_F(ServiceTest, MRFC_I6_AWatcherSeesWhatHappenedAndWhatHappens) {
 
 TEST_F(ServiceTest, MRFC_B5_AWatchForEstablishedEndsWithTheFailure) {
   const CreatedOffer created = create_offer();
-  controller->on_media_event({MediaEvent::Kind::tls_failure,
-                              media.streams.begin()->first, "wrong key"});
+  controller->on_media_event(
+      {MediaEvent::Kind::tls_failure, media.streams.begin()->first, "wrong key"});
   WatchArguments arguments;
   arguments.from = 1;
   arguments.until = "established";
@@ -257,6 +258,25 @@ TEST_F(ServiceTest, MRFC_I6_TheServerStopsWithIdleAndBusyWatchers) {
   EXPECT_LT(std::chrono::steady_clock::now() - before, 2s);
   for (std::thread& watcher : watchers) watcher.join();
   EXPECT_EQ(ended, 3);
+}
+
+TEST_F(ServiceTest, MRFC_I1_TheMetricsAreTheDocumentedOnes) {
+  ASSERT_TRUE(ctl(OutputFormat::table).list());
+  server->stop(1s, 1s);
+  const std::string page = metrics.render();
+  const std::string document = keystub::testing::TempDir::read(
+      std::filesystem::path(KEYSTUB_SOURCE_DIR) / "docs/mrfc-agent.md");
+  std::set<std::string> shown;
+  for (std::size_t at = page.find("# TYPE "); at != std::string::npos;
+       at = page.find("# TYPE ", at + 1)) {
+    shown.insert(page.substr(at + 7, page.find(' ', at + 7) - at - 7));
+  }
+  std::set<std::string> documented;
+  for (std::size_t at = document.find("`keystub_"); at != std::string::npos;
+       at = document.find("`keystub_", at + 1)) {
+    documented.insert(document.substr(at + 1, document.find('`', at + 1) - at - 1));
+  }
+  EXPECT_EQ(shown, documented);
 }
 
 // Occupies both threads of the pool until it is opened.

@@ -89,20 +89,28 @@ TEST_F(SessionTest, MRFC_I6_OneLegsEndLeavesTheOtherInTheConference) {
   EXPECT_EQ(controller->list().at(0).session_id, second.session_id);
 }
 
+TEST_F(SessionTest, MRFC_I1_ATraceIdIsTheCallersOrTheSessionsOwn) {
+  const CreatedOffer first = create_offer();
+  OfferRequest request = offer_to(kAlice);
+  request.trace_id = "call-7";
+  ASSERT_TRUE(controller->create_offer(request));
+  EXPECT_EQ(controller->list().at(0).trace_id, first.session_id);
+  EXPECT_EQ(controller->list().at(1).trace_id, "call-7");
+  EXPECT_EQ((*events.at(2))->trace_id, "call-7");
+}
+
 TEST_F(SessionTest, MRFC_R3_ADialInHasNoAnswerToAccept) {
   const auto accepted = controller->accept_offer(incoming(user_offers().sdp())).value();
-  EXPECT_EQ(controller->accept_answer(accepted.status.session_id, answer_with("x"))
-                .error()
-                .category(),
-            Category::conflict);
+  EXPECT_EQ(
+      controller->accept_answer(accepted.status.session_id, answer_with("x")).error().category(),
+      Category::conflict);
   EXPECT_EQ(controller->accept_answer("none", answer_with("x")).error().category(),
             Category::not_found);
 }
 
 TEST_F(SessionTest, MRFC_I1_AtTheLimitSessionsAreRefusedAsBusy) {
   SessionStore few(events, 1);
-  SessionController small(
-      Collaborators{env, policy, keys, media, *replay, few, releases, nullptr});
+  SessionController small(Collaborators{env, policy, keys, media, *replay, few, releases, nullptr});
   ASSERT_TRUE(small.create_offer(offer_to(kAlice)));
   EXPECT_EQ(small.create_offer(offer_to(kAlice)).error().category(), Category::busy);
   EXPECT_EQ(media.streams.size(), 1U);

@@ -28,7 +28,7 @@ certificate = "m.pem"
 private_key = "m.key"
 identity = "kms@example.com"
 [mrfp]
-target = "127.0.0.1:7446"
+target = "127.0.0.1:7450"
 ca = "ca.pem"
 certificate = "m.pem"
 private_key = "m.key"
@@ -62,7 +62,8 @@ TEST(Settings, MRFC_B1_TheSmallestConfigurationHasTheDefaultsOfTheProfile) {
 }
 
 TEST(Settings, MRFC_I3_EachConferenceHasAKeyOfItsOwn) {
-  const std::string conferences = std::string(kSmallest) + "[conferences]\nuris = [\"sip:a@x\", \"sip:b@X\"]\n";
+  const std::string conferences =
+      std::string(kSmallest) + "[conferences]\nuris = [\"sip:a@x\", \"sip:b@X\"]\n";
   EXPECT_THAT(read(conferences).error().text(), HasSubstr("conferences.psk_files"));
   const auto settings = read(conferences + "psk_files = [\"a.psk\", \"/keys/b.psk\"]\n");
   ASSERT_TRUE(settings) << settings.error().describe();
