@@ -55,9 +55,8 @@ std::string to_json_line(const AuditRecord& record) {
 }
 
 Result<std::unique_ptr<Audit>> Audit::open(const AuditOptions& options) {
-  FileDescriptor file(
-      ::open(options.path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
-  struct stat status {};
+  FileDescriptor file(::open(options.path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+  struct stat status{};
   if (!file.is_open() || ::fstat(file.get(), &status) != 0) {
     return fail(Category::unavailable, fmt::format("cannot open the audit file {}: {}",
                                                    options.path.string(), errno_text(errno)));
@@ -73,7 +72,9 @@ Result<std::unique_ptr<Audit>> Audit::open(const AuditOptions& options) {
 }
 
 Audit::Audit(AuditOptions options, FileDescriptor file, std::uint64_t size)
-    : options_(std::move(options)), file_(std::move(file)), size_(size),
+    : options_(std::move(options)),
+      file_(std::move(file)),
+      size_(size),
       thread_([this] { write_loop(); }) {}
 
 Audit::~Audit() {

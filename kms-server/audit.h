@@ -94,8 +94,8 @@ class Audit {
   Result<void> sync();
 
   const AuditOptions options_;
-  FileDescriptor file_;    // the thread's alone, as is size_
-  std::uint64_t size_;     // of the file, in octets, as far as it is good
+  FileDescriptor file_;  // the thread's alone, as is size_
+  std::uint64_t size_;   // of the file, in octets, as far as it is good
   mutable std::mutex mutex_;
   std::condition_variable work_;
   std::vector<Waiting> waiting_;

@@ -14,9 +14,7 @@ void FileDescriptor::reset(int fd) noexcept {
   fd_ = fd;
 }
 
-std::string errno_text(int error_number) {
-  return std::generic_category().message(error_number);
-}
+std::string errno_text(int error_number) { return std::generic_category().message(error_number); }
 
 Result<void> write_all(int fd, Bytes data) {
   while (!data.empty()) {

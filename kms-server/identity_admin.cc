@@ -27,8 +27,7 @@ Result<NewTpk> make_tpk(KeyKind kind, std::string_view owner, const Kek& kek,
   NewTpk tpk;
   tpk.wrapped.id = TRY(new_tpk_id(kind == KeyKind::own_tpk ? "tpk" : "mode3", random));
   tpk.key = TRY(random.secret<mikey::TpkTag>(kTpkOctets));
-  tpk.wrapped.wrapped =
-      TRY(kek.wrap(tpk.key.reveal(), {kind, owner, tpk.wrapped.id}, random));
+  tpk.wrapped.wrapped = TRY(kek.wrap(tpk.key.reveal(), {kind, owner, tpk.wrapped.id}, random));
   return tpk;
 }
 
@@ -72,9 +71,8 @@ Result<void> IdentityAdmin::record(const rpc::Caller& caller, std::string_view o
   if (refused != nullptr) line.reason = refused->text();
   auto written = std::make_shared<std::promise<Result<void>>>();
   auto waiting = written->get_future();
-  parts_.audit.append(line, [written](Result<void> result) {
-    written->set_value(std::move(result));
-  });
+  parts_.audit.append(line,
+                      [written](Result<void> result) { written->set_value(std::move(result)); });
   return waiting.get();
 }
 
@@ -83,9 +81,9 @@ Result<T> IdentityAdmin::recorded(const rpc::Caller& caller, std::string_view op
                                   std::string_view uri, Result<T> result) {
   auto written = record(caller, operation, uri, result ? nullptr : &result.error());
   if (!written && result) {
-    return fail(Category::unavailable,
-                fmt::format("the change is made, but not in the audit file: {}",
-                            written.error().text()));
+    return fail(
+        Category::unavailable,
+        fmt::format("the change is made, but not in the audit file: {}", written.error().text()));
   }
   return result;
 }

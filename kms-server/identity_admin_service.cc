@@ -8,9 +8,9 @@ namespace keystub::kms {
 namespace {
 
 constexpr std::string_view kService = "/keystub.v1.IdentityAdmin/";
-constexpr std::string_view kMethods[] = {
-    "CreateIdentity", "GetIdentity",    "ListIdentities", "SuspendIdentity", "ResumeIdentity",
-    "DeleteIdentity", "SetPsk",         "ShareTpk",       "UnshareTpk"};
+constexpr std::string_view kMethods[] = {"CreateIdentity",  "GetIdentity",    "ListIdentities",
+                                         "SuspendIdentity", "ResumeIdentity", "DeleteIdentity",
+                                         "SetPsk",          "ShareTpk",       "UnshareTpk"};
 
 class AdminCall final : public grpc::ServerUnaryReactor {
  public:
@@ -86,11 +86,10 @@ grpc::ServerUnaryReactor* IdentityAdminService::run(
     call->Finish(rpc::to_status(caller.error()));
     return call;
   }
-  auto submitted = executor_.submit(
-      [call, caller = std::move(*caller), work = std::move(work)] {
-        const auto done = work(caller);
-        call->Finish(done ? grpc::Status::OK : rpc::to_status(done.error()));
-      });
+  auto submitted = executor_.submit([call, caller = std::move(*caller), work = std::move(work)] {
+    const auto done = work(caller);
+    call->Finish(done ? grpc::Status::OK : rpc::to_status(done.error()));
+  });
   if (!submitted) call->Finish(rpc::to_status(submitted.error()));
   return call;
 }
@@ -130,16 +129,16 @@ grpc::ServerUnaryReactor* IdentityAdminService::GetIdentity(grpc::CallbackServer
 grpc::ServerUnaryReactor* IdentityAdminService::ListIdentities(
     grpc::CallbackServerContext* context, const v1::ListIdentitiesRequest* request,
     v1::ListIdentitiesResponse* response) {
-  return run(*context, "ListIdentities",
-             [this, request, response](const rpc::Caller&) -> Result<void> {
-               const IdentityPage page = TRY(admin_.list(
-                   request->uri_prefix(), request->page_token(), request->page_size()));
-               for (const Identity& identity : page.identities) {
-                 set_identity(*response->add_identities(), identity);
-               }
-               if (page.more) response->set_next_page_token(page.identities.back().uri);
-               return {};
-             });
+  return run(
+      *context, "ListIdentities", [this, request, response](const rpc::Caller&) -> Result<void> {
+        const IdentityPage page =
+            TRY(admin_.list(request->uri_prefix(), request->page_token(), request->page_size()));
+        for (const Identity& identity : page.identities) {
+          set_identity(*response->add_identities(), identity);
+        }
+        if (page.more) response->set_next_page_token(page.identities.back().uri);
+        return {};
+      });
 }
 
 grpc::ServerUnaryReactor* IdentityAdminService::SuspendIdentity(

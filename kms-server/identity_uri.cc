@@ -9,9 +9,7 @@ namespace {
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-bool is_hex(char c) {
-  return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-}
+bool is_hex(char c) { return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
 char to_lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 std::string lower(std::string_view text) {
   std::string out(text);
@@ -45,9 +43,8 @@ bool valid_host(std::string_view host) {
                        [](char c) { return is_hex(c) || c == ':' || c == '.'; });
   }
   return !host.empty() && host.front() != '-' && host.front() != '.' &&
-         std::all_of(host.begin(), host.end(), [](char c) {
-           return is_letter(c) || is_digit(c) || c == '-' || c == '.';
-         });
+         std::all_of(host.begin(), host.end(),
+                     [](char c) { return is_letter(c) || is_digit(c) || c == '-' || c == '.'; });
 }
 
 Result<std::string> canonical_sip(std::string_view uri, std::string_view scheme,
@@ -66,8 +63,7 @@ Result<std::string> canonical_sip(std::string_view uri, std::string_view scheme,
   std::size_t host_end = rest.size();
   const std::size_t bracket = rest.rfind(']');
   const std::size_t colon = rest.rfind(':');
-  if (colon != std::string_view::npos &&
-      (bracket == std::string_view::npos || colon > bracket)) {
+  if (colon != std::string_view::npos && (bracket == std::string_view::npos || colon > bracket)) {
     host_end = colon;
     const std::string_view port = rest.substr(colon + 1);
     if (port.empty() || port.size() > 5 || !std::all_of(port.begin(), port.end(), is_digit)) {

@@ -20,7 +20,8 @@ using Path = std::filesystem::path;
 
 constexpr std::chrono::milliseconds kStoreTimeout{10'000};
 
-constexpr const char* kConfigText = R"(# Configuration of this KMS, made by kms-server init. Every key, with its meaning and default, stands
+constexpr const char* kConfigText =
+    R"(# Configuration of this KMS, made by kms-server init. Every key, with its meaning and default, stands
 # in the annotated example of the documentation. Relative paths start at the folder of this file.
 
 [kms]
@@ -96,8 +97,7 @@ Result<void> make_certificates(const Path& folder, const InitOptions& options) {
 
 Result<void> init_data_folder(const InitOptions& options, const Clock& clock,
                               RandomSource& random) {
-  if (options.identity.empty() ||
-      options.identity.find_first_of("\"\\\n") != std::string::npos) {
+  if (options.identity.empty() || options.identity.find_first_of("\"\\\n") != std::string::npos) {
     return fail(Category::malformed, "the identity of the KMS must be a URI or user@domain");
   }
   const std::string listen = TRY(service::parse_socket_address(options.listen)).to_string();
@@ -115,10 +115,10 @@ Result<void> init_data_folder(const InitOptions& options, const Clock& clock,
   }
   TRY(replay::ReplayWindow::create(options.data / kReplayFile));
   TRY(make_certificates(options.data / kTlsFolder, options));
-  const std::string config = fmt::format(
-      kConfigText, fmt::arg("identity", options.identity), fmt::arg("database", kDatabaseFile),
-      fmt::arg("kek", kKekFile), fmt::arg("replay", kReplayFile), fmt::arg("listen", listen),
-      fmt::arg("tls", kTlsFolder));
+  const std::string config = fmt::format(kConfigText, fmt::arg("identity", options.identity),
+                                         fmt::arg("database", kDatabaseFile),
+                                         fmt::arg("kek", kKekFile), fmt::arg("replay", kReplayFile),
+                                         fmt::arg("listen", listen), fmt::arg("tls", kTlsFolder));
   return create_private_file(options.data / kConfigFile, as_bytes(config));
 }
 

@@ -13,7 +13,7 @@
 namespace keystub::kms {
 
 struct InitOptions {
-  std::filesystem::path data;                // made if it does not exist (0700)
+  std::filesystem::path data;                  // made if it does not exist (0700)
   std::string identity = "sip:kms@localhost";  // IDRkms
   std::string listen = "127.0.0.1:7443";       // of the ticket port
   // By which clients reach the KMS, beside localhost and the loopback addresses.
@@ -30,7 +30,6 @@ inline constexpr const char* kTlsFolder = "tls";
 // Makes: the KEK (0600), the database with a first active TPK, an empty replay window, a lab CA
 // with a certificate for the KMS, one for its administrator and one for each kind of agent, and a
 // configuration that points at all of them. Fails (conflict) if any of them is there.
-Result<void> init_data_folder(const InitOptions& options, const Clock& clock,
-                              RandomSource& random);
+Result<void> init_data_folder(const InitOptions& options, const Clock& clock, RandomSource& random);
 
 }  // namespace keystub::kms

@@ -51,8 +51,7 @@ int length_of(Bytes bytes) { return static_cast<int>(bytes.size()); }
 
 Result<Kek> Kek::from_octets(Bytes key) {
   if (key.size() != kSize) {
-    return fail(Category::malformed,
-                fmt::format("a KEK has {} octets, not {}", kSize, key.size()));
+    return fail(Category::malformed, fmt::format("a KEK has {} octets, not {}", kSize, key.size()));
   }
   return Kek(Secret<KekTag>(key));
 }
@@ -83,8 +82,8 @@ Result<ByteVector> Kek::wrap(Bytes key, const KeyBinding& binding, RandomSource&
       EVP_EncryptInit_ex(context.get(), EVP_aes_256_gcm(), nullptr, key_.reveal().data(),
                          nonce.data()) != 1 ||
       EVP_EncryptUpdate(context.get(), nullptr, &written, bound.data(), length_of(bound)) != 1 ||
-      EVP_EncryptUpdate(context.get(), ciphertext.data(), &written, key.data(),
-                        length_of(key)) != 1 ||
+      EVP_EncryptUpdate(context.get(), ciphertext.data(), &written, key.data(), length_of(key)) !=
+          1 ||
       EVP_EncryptFinal_ex(context.get(), ciphertext.data() + written, &finished) != 1 ||
       EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_GCM_GET_TAG, static_cast<int>(kTagSize),
                           tag.data()) != 1) {
@@ -119,10 +118,11 @@ Result<void> Kek::open(Bytes wrapped, const KeyBinding& binding, MutableBytes ou
       EVP_DecryptFinal_ex(context.get(), out.data() + written, &finished) == 1;
   if (!opened) {
     wipe(out);  // GCM gives plaintext out before the tag is checked
-    return fail(Category::internal,
-                fmt::format("a stored {} key of \"{}\" does not open under this KEK: it was changed "
-                            "or moved; restore the database",
-                            kind_text(binding.kind), binding.owner));
+    return fail(
+        Category::internal,
+        fmt::format("a stored {} key of \"{}\" does not open under this KEK: it was changed "
+                    "or moved; restore the database",
+                    kind_text(binding.kind), binding.owner));
   }
   return {};
 }

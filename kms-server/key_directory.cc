@@ -25,7 +25,10 @@ bool OpenIdentity::holds_tpk(Bytes id) const noexcept {
 }
 
 KeyDirectory::KeyDirectory(IdentityStore& store, const Kek& kek, std::size_t max_cached)
-    : store_(store), kek_(kek), identities_(max_cached), psk_owners_(max_cached),
+    : store_(store),
+      kek_(kek),
+      identities_(max_cached),
+      psk_owners_(max_cached),
       tpks_(max_cached) {
   store_.on_change([this](const Change& change) {
     switch (change.subject) {

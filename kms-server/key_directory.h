@@ -58,8 +58,7 @@ class KeyDirectory {
                                                             Deadline deadline);
   // By the id of one of its pre-shared keys.
   std::shared_ptr<const OpenIdentity> cached_identity_of_psk(Bytes psk_id);
-  Result<std::shared_ptr<const OpenIdentity>> find_identity_of_psk(Bytes psk_id,
-                                                                   Deadline deadline);
+  Result<std::shared_ptr<const OpenIdentity>> find_identity_of_psk(Bytes psk_id, Deadline deadline);
 
   // A shared TPK counts only as long as its owner holds it: ask OpenIdentity::holds_tpk().
   std::shared_ptr<const OpenTpk> cached_tpk(Bytes tpk_id);

@@ -25,8 +25,8 @@ constexpr const char* kAdminSocket = "admin_socket";
 Result<std::shared_ptr<grpc::ServerCredentials>> ticket_credentials(const Settings& settings,
                                                                     bool plaintext) {
   if (plaintext) return grpc::InsecureServerCredentials();
-  return rpc::server_credentials({settings.ticket_tls.certificate,
-                                  settings.ticket_tls.private_key, settings.ticket_tls.client_ca,
+  return rpc::server_credentials({settings.ticket_tls.certificate, settings.ticket_tls.private_key,
+                                  settings.ticket_tls.client_ca,
                                   settings.require_client_certificate
                                       ? rpc::ClientCertificate::required
                                       : rpc::ClientCertificate::optional});
@@ -44,17 +44,18 @@ std::vector<uid_t> allowed_uids(const Settings& settings) {
 struct KmsServer::Impl {
   Impl(const Settings& given, const ServerParts& parts, std::unique_ptr<Audit> opened_audit,
        std::unique_ptr<rpc::UnixListener> listener)
-      : settings(given), keys(parts.store, parts.kek, given.cached_keys),
-        policy(given.policy, given.identity), audit(std::move(opened_audit)),
-        executor(
-            std::make_unique<StoreExecutor>(given.store_threads, given.store_max_waiting)),
+      : settings(given),
+        keys(parts.store, parts.kek, given.cached_keys),
+        policy(given.policy, given.identity),
+        audit(std::move(opened_audit)),
+        executor(std::make_unique<StoreExecutor>(given.store_threads, given.store_max_waiting)),
         handler({given.identity, given.thdr, given.store_timeout, given.refuse_without_audit},
                 {keys, policy, parts.replay, *executor, *audit, parts.log, parts.clock,
                  parts.random, parts.metrics}),
         admin({parts.store, parts.kek, *audit, parts.clock, parts.random}, given.store_timeout),
         admin_socket(std::move(listener)),
-        ticket_guard(ticket_method_rules(given.require_client_certificate,
-                                         parts.plaintext_tickets)),
+        ticket_guard(
+            ticket_method_rules(given.require_client_certificate, parts.plaintext_tickets)),
         admin_guard(admin_method_rules(given.admin_names), admin_socket.get()),
         ticket_service(handler, ticket_guard, given.max_outstanding),
         admin_service(admin, *executor, admin_guard) {}
@@ -84,14 +85,13 @@ Result<std::unique_ptr<KmsServer>> KmsServer::start(const Settings& settings,
   if (!settings.admin_socket.empty()) {
     socket = TRY(rpc::UnixListener::open(settings.admin_socket, allowed_uids(settings)));
   }
-  std::unique_ptr<KmsServer> server(new KmsServer(
-      std::make_unique<Impl>(settings, parts, std::move(audit), std::move(socket))));
+  std::unique_ptr<KmsServer> server(
+      new KmsServer(std::make_unique<Impl>(settings, parts, std::move(audit), std::move(socket))));
   Impl& impl = *server->impl_;
 
   rpc::ServerOptions tickets;
-  tickets.listeners.push_back(
-      {kTickets, settings.ticket_address,
-       TRY(ticket_credentials(settings, parts.plaintext_tickets))});
+  tickets.listeners.push_back({kTickets, settings.ticket_address,
+                               TRY(ticket_credentials(settings, parts.plaintext_tickets))});
   tickets.services.push_back(&impl.ticket_service);
   impl.ticket_server = TRY(rpc::Server::start(tickets));
   impl.ticket_service.set_drain(impl.ticket_server->drain());
@@ -101,8 +101,7 @@ Result<std::unique_ptr<KmsServer>> KmsServer::start(const Settings& settings,
     admin.listeners.push_back(
         {kAdmin, *settings.admin_address,
          TRY(rpc::server_credentials({settings.admin_tls.certificate,
-                                      settings.admin_tls.private_key,
-                                      settings.admin_tls.client_ca,
+                                      settings.admin_tls.private_key, settings.admin_tls.client_ca,
                                       rpc::ClientCertificate::required}))});
   }
   admin.unix_listener = impl.admin_socket.get();

@@ -81,9 +81,8 @@ Result<void> serve(const RunOptions& options, const Settings& settings) {
     log.warning("!!! TICKETS ARE SERVED WITHOUT TLS: whoever listens sees who talks to whom !!!",
                 {{"flag", kPlaintextFlag}});
   }
-  const auto server =
-      TRY(KmsServer::start(settings, {*store, kek, *replay, clock, random, log, &metrics,
-                                      options.plaintext_tickets}));
+  const auto server = TRY(KmsServer::start(
+      settings, {*store, kek, *replay, clock, random, log, &metrics, options.plaintext_tickets}));
 
   std::vector<service::Endpoint> endpoints = server->endpoints();
   if (settings.metrics_address) {

@@ -86,8 +86,7 @@ std::expected<void, Denial> Policy::check_ticket(const mikey::TicketPolicy& poli
 
 std::expected<Granted, Denial> Policy::grant(const mikey::TicketPolicy& wish,
                                              const OpenIdentity& sender,
-                                             const mikey::Identity& sender_id,
-                                             WallTime now) const {
+                                             const mikey::Identity& sender_id, WallTime now) const {
   if (auto allowed = check_sender(sender); !allowed) return std::unexpected(allowed.error());
   if (auto allowed = check_ticket(wish); !allowed) return std::unexpected(allowed.error());
   if (wish.idr_i && !is_uri(*wish.idr_i, sender.uri)) {
@@ -105,8 +104,7 @@ std::expected<Granted, Denial> Policy::grant(const mikey::TicketPolicy& wish,
   mikey::TicketPolicy& policy = granted.policy;
   policy.keys.clear();  // SHALL NOT be present in the granted policy (RFC 6043 6.10)
   if (granted.keys.empty()) granted.keys = default_keys(mikey::suite_of(policy.prf));
-  if (auto allowed =
-          check_keys(granted.keys, mikey::suite_of(policy.prf), settings_.max_keys);
+  if (auto allowed = check_keys(granted.keys, mikey::suite_of(policy.prf), settings_.max_keys);
       !allowed) {
     return std::unexpected(allowed.error());
   }
@@ -169,12 +167,9 @@ std::expected<void, Denial> Policy::check_self_issued(const mikey::TicketPolicy&
   return {};
 }
 
-std::expected<mikey::Identity, Denial> Policy::resolve(const mikey::TicketPolicy& ticket,
-                                                       const mikey::Timestamp& issued_at,
-                                                       const OpenIdentity* owner,
-                                                       const OpenIdentity& sender,
-                                                       const mikey::Identity& sender_id,
-                                                       WallTime now) const {
+std::expected<mikey::Identity, Denial> Policy::resolve(
+    const mikey::TicketPolicy& ticket, const mikey::Timestamp& issued_at, const OpenIdentity* owner,
+    const OpenIdentity& sender, const mikey::Identity& sender_id, WallTime now) const {
   if (auto allowed = check_sender(sender); !allowed) return std::unexpected(allowed.error());
   if (auto allowed = check_ticket(ticket); !allowed) return std::unexpected(allowed.error());
   if (ticket.idr_kms && *ticket.idr_kms != kms_) {

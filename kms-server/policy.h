@@ -16,10 +16,10 @@
 namespace keystub::kms {
 
 struct PolicySettings {
-  bool require_forking = true;       // flag I: keys of their own for each responder
-  bool allow_128_bit_suite = true;   // MIKEY-1, AES-CM-128, HMAC-SHA-1-160 on request
-  bool allow_reuse = true;           // flag J as wished; false: taken away
-  std::size_t max_keys = 4;          // session keys in one ticket
+  bool require_forking = true;      // flag I: keys of their own for each responder
+  bool allow_128_bit_suite = true;  // MIKEY-1, AES-CM-128, HMAC-SHA-1-160 on request
+  bool allow_reuse = true;          // flag J as wished; false: taken away
+  std::size_t max_keys = 4;         // session keys in one ticket
   // Where the wish names no end. At most max_validity.
   std::chrono::milliseconds default_validity = std::chrono::hours{24};
   // From now (mode 3: from the ticket's T) to the end.
@@ -32,14 +32,14 @@ struct PolicySettings {
 
 // A refusal by policy.
 struct Denial {
-  std::string_view rule;   // one short word for the audit; a string literal
-  std::string reason;      // for the authenticated sender, who may know it
+  std::string_view rule;  // one short word for the audit; a string literal
+  std::string reason;     // for the authenticated sender, who may know it
   mikey::ErrorNo error_no = mikey::ErrorNo::unspecified;
 };
 
 struct Granted {
-  mikey::TicketPolicy policy;         // without keys
-  std::vector<mikey::KeyWish> keys;   // those to make
+  mikey::TicketPolicy policy;        // without keys
+  std::vector<mikey::KeyWish> keys;  // those to make
 };
 
 class Policy {

@@ -35,8 +35,7 @@ void read_store(service::Config& config, Settings& settings) {
 
 void read_audit(service::Config& config, Settings& settings) {
   settings.audit.path = config.required_path("audit.file");
-  const std::string fsync =
-      config.choice("audit.fsync", "group", {"group", "always", "interval"});
+  const std::string fsync = config.choice("audit.fsync", "group", {"group", "always", "interval"});
   settings.audit.fsync = fsync == "always"     ? AuditFsync::always
                          : fsync == "interval" ? AuditFsync::interval
                                                : AuditFsync::group;
@@ -121,15 +120,15 @@ Result<Settings> read_settings(service::Config& config) {
   settings.ticket_tls = read_tls(config, "tickets");
   require_tls(config, "tickets", settings.ticket_tls);
   settings.require_client_certificate = config.boolean("tickets.require_client_certificate", false);
-  settings.max_outstanding = static_cast<std::size_t>(
-      config.integer("tickets.max_outstanding", 256, 1, kMaxOutstanding));
+  settings.max_outstanding =
+      static_cast<std::size_t>(config.integer("tickets.max_outstanding", 256, 1, kMaxOutstanding));
   read_admin(config, settings);
 
   if (const auto address = config.optional_address("metrics.listen")) {
     settings.metrics_address = address->to_string();
   }
-  const std::string level = config.choice(
-      "log.level", "info", {"trace", "debug", "info", "warning", "error", "off"});
+  const std::string level =
+      config.choice("log.level", "info", {"trace", "debug", "info", "warning", "error", "off"});
   if (const auto parsed = service::parse_log_level(level)) settings.log_level = *parsed;
   settings.drain_time = config.duration("shutdown.drain", 5s, 0s, 10min);
   settings.cancel_after = config.duration("shutdown.cancel_after", 2s, 0s, 1min);

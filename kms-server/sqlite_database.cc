@@ -28,8 +28,7 @@ std::unexpected<Error> sqlite_error(sqlite3* db, int code) {
       return fail(Category::unavailable, fmt::format("identity database: {}", text));
     case SQLITE_CONSTRAINT:
       return fail(Category::conflict, fmt::format("identity database: {}", text));
-    default:
-      return fail(Category::internal, fmt::format("identity database: {}", text));
+    default: return fail(Category::internal, fmt::format("identity database: {}", text));
   }
 }
 
@@ -100,8 +99,8 @@ Result<std::unique_ptr<SqliteDatabase>> SqliteDatabase::open(const std::filesyst
                                                              Mode mode) {
   sqlite3* db = nullptr;
   // A reader opens for writing too: in WAL mode it shares the wal-index.
-  const int code = sqlite3_open_v2(path.c_str(), &db,
-                                   SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
+  const int code =
+      sqlite3_open_v2(path.c_str(), &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
   std::unique_ptr<SqliteDatabase> database(new SqliteDatabase(db));
   if (code != SQLITE_OK) {
     Error error = sqlite_error(db, code).error();
@@ -114,7 +113,8 @@ Result<std::unique_ptr<SqliteDatabase>> SqliteDatabase::open(const std::filesyst
     TRY(database->execute("PRAGMA query_only=ON;"));
   } else {
     // secure_delete: a wrapped key that was deleted does not stay in free pages.
-    TRY(database->execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+    TRY(
+        database->execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
                           "PRAGMA secure_delete=ON;"));
   }
   sqlite3_progress_handler(db, kProgressSteps, &SqliteDatabase::progress, database.get());

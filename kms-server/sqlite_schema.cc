@@ -96,10 +96,11 @@ Result<void> migrate(SqliteDatabase& database, const std::filesystem::path& path
   const std::int64_t version = TRY(database.query_integer("PRAGMA user_version"));
   const auto newest = static_cast<std::int64_t>(migrations.size());
   if (version > newest) {
-    return fail(Category::conflict,
-                fmt::format("{} has schema {}, but this KMS knows only up to {}: run the newer KMS, "
-                            "or restore the copy that it made before it migrated",
-                            path.string(), version, newest));
+    return fail(
+        Category::conflict,
+        fmt::format("{} has schema {}, but this KMS knows only up to {}: run the newer KMS, "
+                    "or restore the copy that it made before it migrated",
+                    path.string(), version, newest));
   }
   if (version == newest) return {};
   if (version > 0) TRY(snapshot(database, path, version));

@@ -22,15 +22,16 @@ std::unexpected<Error> no_identity(std::string_view uri) {
 Result<std::int64_t> next_change(SqliteDatabase& db, ChangeSubject subject, Bytes key) {
   std::int64_t sequence = 0;
   {
-    SqliteStatement counter = TRY(
-        db.prepare("UPDATE change_counter SET value = value + 1 WHERE only_row = 1 "
-                   "RETURNING value"));
+    SqliteStatement counter =
+        TRY(db.prepare("UPDATE change_counter SET value = value + 1 WHERE only_row = 1 "
+                       "RETURNING value"));
     if (!TRY(counter.step())) return fail(Category::internal, "the change counter is gone");
     sequence = counter.integer(0);
   }
-  SqliteStatement insert = TRY(db.prepare(
-      "INSERT OR REPLACE INTO changes (sequence, subject, key) VALUES (?1, ?2, ?3)"));
-  TRY(insert.bind(1, sequence).bind(2, std::int64_t{static_cast<std::uint8_t>(subject)})
+  SqliteStatement insert = TRY(
+      db.prepare("INSERT OR REPLACE INTO changes (sequence, subject, key) VALUES (?1, ?2, ?3)"));
+  TRY(insert.bind(1, sequence)
+          .bind(2, std::int64_t{static_cast<std::uint8_t>(subject)})
           .bind(3, key)
           .run());
   return sequence;
@@ -44,8 +45,8 @@ Result<std::int64_t> identity_id(SqliteDatabase& db, std::string_view uri) {
 
 Result<std::int64_t> touch_identity(SqliteDatabase& db, std::string_view uri, std::int64_t now) {
   const std::int64_t sequence = TRY(next_change(db, ChangeSubject::identity, as_bytes(uri)));
-  SqliteStatement update = TRY(db.prepare(
-      "UPDATE identities SET updated_ms = ?2, change_sequence = ?3 WHERE uri = ?1"));
+  SqliteStatement update =
+      TRY(db.prepare("UPDATE identities SET updated_ms = ?2, change_sequence = ?3 WHERE uri = ?1"));
   TRY(update.bind(1, uri).bind(2, now).bind(3, sequence).run());
   return sequence;
 }
@@ -57,7 +58,10 @@ Result<void> insert_psk(SqliteDatabase& db, std::int64_t identity, const Wrapped
       "VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (psk_id) DO UPDATE SET wrapped = excluded.wrapped, "
       "created_ms = excluded.created_ms, change_sequence = excluded.change_sequence "
       "WHERE identity_id = excluded.identity_id"));
-  TRY(upsert.bind(1, Bytes(psk.id)).bind(2, identity).bind(3, Bytes(psk.wrapped)).bind(4, now)
+  TRY(upsert.bind(1, Bytes(psk.id))
+          .bind(2, identity)
+          .bind(3, Bytes(psk.wrapped))
+          .bind(4, now)
           .bind(5, sequence)
           .run());
   if (db.changed_rows() == 0) {
@@ -66,17 +70,17 @@ Result<void> insert_psk(SqliteDatabase& db, std::int64_t identity, const Wrapped
   return {};
 }
 
-Result<void> insert_tpk(SqliteDatabase& db, std::optional<std::int64_t> owner, const WrappedKey& tpk,
-                        std::int64_t now, std::int64_t sequence) {
+Result<void> insert_tpk(SqliteDatabase& db, std::optional<std::int64_t> owner,
+                        const WrappedKey& tpk, std::int64_t now, std::int64_t sequence) {
   {
     SqliteStatement taken = TRY(db.prepare("SELECT 1 FROM tpks WHERE tpk_id = ?1"));
     if (TRY(taken.bind(1, Bytes(tpk.id)).step())) {
       return fail(Category::conflict, "there is a ticket protection key with this id");
     }
   }
-  SqliteStatement insert = TRY(db.prepare(
-      "INSERT INTO tpks (tpk_id, owner_id, state, wrapped, created_ms, change_sequence) "
-      "VALUES (?1, ?2, 1, ?3, ?4, ?5)"));
+  SqliteStatement insert = TRY(
+      db.prepare("INSERT INTO tpks (tpk_id, owner_id, state, wrapped, created_ms, change_sequence) "
+                 "VALUES (?1, ?2, 1, ?3, ?4, ?5)"));
   insert.bind(1, Bytes(tpk.id)).bind(3, Bytes(tpk.wrapped)).bind(4, now).bind(5, sequence);
   if (owner) insert.bind(2, *owner);
   return insert.run();
@@ -102,10 +106,10 @@ Result<Identity> read_identity(SqliteDatabase& db, const SqliteStatement& row) {
   identity.created = from_ms(row.integer(4));
   identity.updated = from_ms(row.integer(5));
   identity.change_sequence = static_cast<std::uint64_t>(row.integer(6));
-  identity.psks = TRY(read_keys(
-      db, "SELECT psk_id, wrapped FROM psks WHERE identity_id = ?1 ORDER BY psk_id", id));
-  identity.shared_tpks = TRY(read_keys(
-      db, "SELECT tpk_id, wrapped FROM tpks WHERE owner_id = ?1 ORDER BY tpk_id", id));
+  identity.psks = TRY(
+      read_keys(db, "SELECT psk_id, wrapped FROM psks WHERE identity_id = ?1 ORDER BY psk_id", id));
+  identity.shared_tpks = TRY(
+      read_keys(db, "SELECT tpk_id, wrapped FROM tpks WHERE owner_id = ?1 ORDER BY tpk_id", id));
   return identity;
 }
 
@@ -130,9 +134,9 @@ Tpk read_tpk(const SqliteStatement& row) {
 
 Result<std::vector<Change>> select_changes(SqliteDatabase& db, std::int64_t after,
                                            std::int64_t limit) {
-  SqliteStatement select = TRY(db.prepare(
-      "SELECT sequence, subject, key FROM changes WHERE sequence > ?1 ORDER BY sequence "
-      "LIMIT ?2"));
+  SqliteStatement select = TRY(
+      db.prepare("SELECT sequence, subject, key FROM changes WHERE sequence > ?1 ORDER BY sequence "
+                 "LIMIT ?2"));
   select.bind(1, after).bind(2, limit);
   std::vector<Change> changes;
   while (TRY(select.step())) {
@@ -175,8 +179,7 @@ Result<void> SqliteStore::create(const std::filesystem::path& path, const Kek& k
       TRY(SqliteDatabase::open(path, SqliteDatabase::Mode::write));
   TRY(migrate(*database, path));
   const ByteVector check = TRY(kek.make_check_value(random));
-  SqliteStatement insert =
-      TRY(database->prepare("INSERT INTO meta (name, value) VALUES (?1, ?2)"));
+  SqliteStatement insert = TRY(database->prepare("INSERT INTO meta (name, value) VALUES (?1, ?2)"));
   return insert.bind(1, std::string_view(kKekCheck)).bind(2, Bytes(check)).run();
 }
 
@@ -184,8 +187,8 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const SqliteStoreOptions&
                                                        const Kek& kek, const Clock& clock) {
   std::error_code error;
   if (!std::filesystem::exists(options.path, error)) {
-    return fail(Category::not_found, fmt::format("there is no database {}: run kms-server init",
-                                                 options.path.string()));
+    return fail(Category::not_found,
+                fmt::format("there is no database {}: run kms-server init", options.path.string()));
   }
   {
     const auto reader = TRY(SqliteDatabase::open(options.path, SqliteDatabase::Mode::read));
@@ -199,14 +202,16 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const SqliteStoreOptions&
   auto writer = TRY(SqliteDatabase::open(options.path, SqliteDatabase::Mode::write));
   TRY(migrate(*writer, options.path));
   const std::int64_t newest = TRY(writer->query_integer("SELECT value FROM change_counter"));
-  return std::unique_ptr<SqliteStore>(
-      new SqliteStore(options, clock, std::move(writer), newest));
+  return std::unique_ptr<SqliteStore>(new SqliteStore(options, clock, std::move(writer), newest));
 }
 
 SqliteStore::SqliteStore(SqliteStoreOptions options, const Clock& clock,
                          std::unique_ptr<SqliteDatabase> writer, std::int64_t newest_change)
-    : options_(std::move(options)), clock_(clock), writer_(std::move(writer)),
-      newest_change_(newest_change), writer_thread_([this] { write_loop(); }) {}
+    : options_(std::move(options)),
+      clock_(clock),
+      writer_(std::move(writer)),
+      newest_change_(newest_change),
+      writer_thread_([this] { write_loop(); }) {}
 
 SqliteStore::~SqliteStore() {
   {
@@ -418,9 +423,9 @@ Result<void> SqliteStore::activate_tpk(WrappedKey tpk, Deadline deadline) {
       [tpk = std::move(tpk), now = now_ms()](SqliteDatabase& db) -> Result<void> {
         const std::int64_t sequence = TRY(next_change(db, ChangeSubject::own_tpk, tpk.id));
         {
-          SqliteStatement retire = TRY(db.prepare(
-              "UPDATE tpks SET state = 2, change_sequence = ?1 "
-              "WHERE owner_id IS NULL AND state = 1"));
+          SqliteStatement retire =
+              TRY(db.prepare("UPDATE tpks SET state = 2, change_sequence = ?1 "
+                             "WHERE owner_id IS NULL AND state = 1"));
           TRY(retire.bind(1, sequence).run());
         }
         return insert_tpk(db, std::nullopt, tpk, now, sequence);
@@ -485,7 +490,9 @@ Result<IdentityPage> SqliteStore::list(std::string_view prefix, std::string_view
     SqliteStatement select = TRY(db.prepare(
         "SELECT id, uri, kind, state, created_ms, updated_ms, change_sequence FROM identities "
         "WHERE uri >= ?1 AND (?2 = '' OR uri < ?2) AND uri > ?3 ORDER BY uri LIMIT ?4"));
-    select.bind(1, prefix).bind(2, std::string_view(end)).bind(3, after)
+    select.bind(1, prefix)
+        .bind(2, std::string_view(end))
+        .bind(3, after)
         .bind(4, static_cast<std::int64_t>(limit) + 1);
     IdentityPage page;
     while (TRY(select.step())) {
@@ -501,9 +508,9 @@ Result<IdentityPage> SqliteStore::list(std::string_view prefix, std::string_view
 
 Result<Tpk> SqliteStore::active_tpk(Deadline deadline) {
   return read<Tpk>(deadline, [&](SqliteDatabase& db) -> Result<Tpk> {
-    SqliteStatement select = TRY(db.prepare(
-        "SELECT tpk_id, wrapped, NULL, state, created_ms, change_sequence FROM tpks "
-        "WHERE owner_id IS NULL AND state = 1"));
+    SqliteStatement select =
+        TRY(db.prepare("SELECT tpk_id, wrapped, NULL, state, created_ms, change_sequence FROM tpks "
+                       "WHERE owner_id IS NULL AND state = 1"));
     if (!TRY(select.step())) {
       return fail(Category::not_found, "the KMS has no active ticket protection key");
     }

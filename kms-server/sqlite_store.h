@@ -44,8 +44,7 @@ class SqliteStore final : public IdentityStore {
   Result<Identity> find_by_psk_id(Bytes psk_id, Deadline deadline) override;
   Result<IdentityPage> list(std::string_view prefix, std::string_view after, std::size_t limit,
                             Deadline deadline) override;
-  Result<Identity> set_state(std::string_view uri, IdentityState state,
-                             Deadline deadline) override;
+  Result<Identity> set_state(std::string_view uri, IdentityState state, Deadline deadline) override;
   Result<void> remove(std::string_view uri, Deadline deadline) override;
   Result<Identity> set_psk(std::string_view uri, WrappedKey psk, Deadline deadline) override;
   Result<Identity> share_tpk(std::string_view uri, WrappedKey tpk, Deadline deadline) override;

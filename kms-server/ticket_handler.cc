@@ -60,10 +60,14 @@ struct TicketHandler::Counters {
 // it next (the caller's thread, the executor, the audit).
 class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
  public:
-  Exchange(TicketHandler& handler, ByteVector message, Accepted accepted,
-           const rpc::Caller& caller, Done done)
-      : handler_(handler), settings_(handler.settings_), parts_(handler.parts_),
-        message_(std::move(message)), accepted_(accepted), done_(std::move(done)),
+  Exchange(TicketHandler& handler, ByteVector message, Accepted accepted, const rpc::Caller& caller,
+           Done done)
+      : handler_(handler),
+        settings_(handler.settings_),
+        parts_(handler.parts_),
+        message_(std::move(message)),
+        accepted_(accepted),
+        done_(std::move(done)),
         began_(parts_.clock.steady_now()) {
     record_.request_id = handler.next_request_id();
     record_.trace_id = caller.trace_id;
@@ -88,8 +92,8 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
         case Step::next: ++step_; break;
         case Step::finished: return;
         case Step::ask_store: {
-          auto submitted = parts_.executor.submit(
-              [self = shared_from_this()] { self->advance(Source::store); });
+          auto submitted =
+              parts_.executor.submit([self = shared_from_this()] { self->advance(Source::store); });
           if (!submitted) refuse("store", submitted.error());
           return;
         }
@@ -176,7 +180,8 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
     // KMS-6. The first thing that is remembered about the sender, and before the answer.
     const mikey::Timestamp& t = request_ ? request_->t() : resolve_->t();
     if (!t.is_time()) {
-      return refuse_replay(Error(Category::expired, "a COUNTER is no time: it proves no freshness"));
+      return refuse_replay(
+          Error(Category::expired, "a COUNTER is no time: it proves no freshness"));
     }
     const Bytes mac = request_ ? request_->mac() : resolve_->mac();
     if (auto admitted = parts_.replay.admit(replay::tag_of(mac), t.to_wall_time()); !admitted) {
@@ -189,9 +194,9 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
   Step find_protection(Source source) { return request_ ? find_own_tpk(source) : find_tpk(source); }
 
   Step find_own_tpk(Source source) {
-    Result<std::shared_ptr<const OpenTpk>> tpk =
-        source == Source::cache ? parts_.keys.cached_active_tpk()
-                                : parts_.keys.find_active_tpk(deadline());
+    Result<std::shared_ptr<const OpenTpk>> tpk = source == Source::cache
+                                                     ? parts_.keys.cached_active_tpk()
+                                                     : parts_.keys.find_active_tpk(deadline());
     if (!tpk) return refuse("store", tpk.error());
     if (*tpk == nullptr) return Step::ask_store;
     tpk_ = *tpk;
@@ -228,13 +233,13 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
   Step decide(Source) { return request_ ? issue() : resolve(); }
 
   Step issue() {
-    auto granted = parts_.policy.grant(proven_request_->wish(), *sender_, sender_id_,
-                                       parts_.clock.now());
+    auto granted =
+        parts_.policy.grant(proven_request_->wish(), *sender_, sender_id_, parts_.clock.now());
     if (!granted) return refuse_denied(granted.error(), granted.error().reason);
     record_.responder = joined(granted->policy.idr_r);
-    auto answer = proven_request_->grant(
-        environment(), std::move(granted->policy), granted->keys,
-        {tpk_->key.clone(), to_string(Bytes(tpk_->id)), settings_.thdr});
+    auto answer =
+        proven_request_->grant(environment(), std::move(granted->policy), granted->keys,
+                               {tpk_->key.clone(), to_string(Bytes(tpk_->id)), settings_.thdr});
     if (!answer) return refuse("grant", answer.error());
     record_.ticket_id = to_hex(answer->ticket_id);
     handler_.counters_->issued.add();
@@ -270,7 +275,8 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
 
   // The sender is authenticated: it may know what is wrong, in a MIKEY Error message with a MAC.
   Step refuse_denied(const Denial& denial, std::string_view detail) {
-    Refusal refusal{outward_category(denial), error_message(denial.error_no), denial.reason, {}, {}};
+    Refusal refusal{
+        outward_category(denial), error_message(denial.error_no), denial.reason, {}, {}};
     return finish(denial.rule, detail, std::move(refusal));
   }
 
@@ -282,10 +288,12 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
 
   Step refuse_replay(const Error& error) {
     if (error.category() != Category::expired) return refuse("replay", error);
-    Refusal refusal{Category::expired, error_message(mikey::ErrorNo::invalid_ts),
+    Refusal refusal{Category::expired,
+                    error_message(mikey::ErrorNo::invalid_ts),
                     "the timestamp is outside the allowed clock skew, or the message was seen "
                     "before",
-                    {}, {}};
+                    {},
+                    {}};
     return finish("replay", error.describe(), std::move(refusal));
   }
 
@@ -312,7 +320,8 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
     return message ? std::move(*message) : ByteVector();
   }
 
-  // ---------------------------------------------------------------------------------------- the end
+  // ---------------------------------------------------------------------------------------- the
+  // end
 
   Step finish(std::string_view rule, ByteVector answer) {
     record_.granted = true;
@@ -338,21 +347,23 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
     if (!answer) answer.error().server_time = now;
     record_.time = now;
     if (record_.operation.empty()) record_.operation = "unknown";
-    parts_.audit.append(
-        record_, [self = shared_from_this(),
-                  answer = std::move(answer)](Result<void> written) mutable {
-          self->leave(std::move(written), std::move(answer));
-        });
+    parts_.audit.append(record_, [self = shared_from_this(),
+                                  answer = std::move(answer)](Result<void> written) mutable {
+      self->leave(std::move(written), std::move(answer));
+    });
     return Step::finished;
   }
 
   void leave(Result<void> written, Answer answer) {
     if (!written) {
-      parts_.log.error("a decision could not be audited", {{"request_id", record_.request_id},
-                                                           {"error", written.error().describe()}});
+      parts_.log.error("a decision could not be audited",
+                       {{"request_id", record_.request_id}, {"error", written.error().describe()}});
       if (settings_.refuse_without_audit) {
-        answer = std::unexpected(Refusal{Category::unavailable, {}, "the service cannot answer now",
-                                         kRetryWhenUnavailable, record_.time});
+        answer = std::unexpected(Refusal{Category::unavailable,
+                                         {},
+                                         "the service cannot answer now",
+                                         kRetryWhenUnavailable,
+                                         record_.time});
       }
     }
     handler_.counters_->seconds.observe(
@@ -392,7 +403,9 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
 };
 
 TicketHandler::TicketHandler(HandlerSettings settings, const HandlerParts& parts)
-    : settings_(std::move(settings)), parts_(parts), dummy_key_(kDummyKeyOctets),
+    : settings_(std::move(settings)),
+      parts_(parts),
+      dummy_key_(kDummyKeyOctets),
       run_id_(fmt::format("{:x}", std::chrono::duration_cast<std::chrono::milliseconds>(
                                       parts.clock.now().time_since_epoch())
                                       .count())),

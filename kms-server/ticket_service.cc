@@ -26,9 +26,9 @@ rpc::Caller with_trace_id(rpc::Caller caller, const std::string& trace_id) {
 template <class Duration>
 std::pair<std::int64_t, std::int32_t> seconds_and_nanos(Duration time) {
   const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
-  return {seconds.count(), static_cast<std::int32_t>(
-                               std::chrono::duration_cast<std::chrono::nanoseconds>(time - seconds)
-                                   .count())};
+  return {seconds.count(),
+          static_cast<std::int32_t>(
+              std::chrono::duration_cast<std::chrono::nanoseconds>(time - seconds).count())};
 }
 
 v1::Refusal to_message(const Refusal& refusal) {

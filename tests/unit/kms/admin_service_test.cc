@@ -172,8 +172,7 @@ TEST_F(AdminServiceTest, AChangeIsDurableAndCountsOnTheTicketPortAtOnce) {
   SqliteStoreOptions options;
   options.path = settings.database;
   sqlite = SqliteStore::open(options, *kek, clock).value();
-  EXPECT_EQ(sqlite->find(kAlice, Deadline::in(kTimeout)).value().state,
-            IdentityState::suspended);
+  EXPECT_EQ(sqlite->find(kAlice, Deadline::in(kTimeout)).value().state, IdentityState::suspended);
 }
 
 }  // namespace

@@ -66,14 +66,15 @@ TEST(Audit, TheLineIsInTheFileWhenTheCallerIsTold) {
     const auto audit = Audit::open(options).value();
     for (std::size_t i = 0; i < 20; ++i) {
       const auto seen = std::make_shared<std::promise<std::size_t>>();
-      audit->append(record_of(std::to_string(i)), [seen, path = options.path](Result<void> written) {
-        EXPECT_TRUE(written.has_value());
-        seen->set_value(lines_of(path).size());
-      });
+      audit->append(record_of(std::to_string(i)),
+                    [seen, path = options.path](const Result<void>& written) {
+                      EXPECT_TRUE(written.has_value());
+                      seen->set_value(lines_of(path).size());
+                    });
       EXPECT_EQ(seen->get_future().get(), i + 1);
     }
     EXPECT_TRUE(audit->healthy());
-    struct stat status {};
+    struct stat status{};
     ASSERT_EQ(::stat(options.path.c_str(), &status), 0);
     EXPECT_EQ(status.st_mode & 0777, 0600U);
   }
@@ -86,6 +87,7 @@ TEST(Audit, KeepsEveryLineOfManyThreadsAndAppendsAfterARestart) {
   for (int run = 0; run < 2; ++run) {
     const auto audit = Audit::open(options).value();
     std::vector<std::thread> threads;
+    threads.reserve(4);
     for (int t = 0; t < 4; ++t) {
       threads.emplace_back([&] {
         for (int i = 0; i < 50; ++i) EXPECT_TRUE(append(*audit, record_of("x")).has_value());
@@ -103,7 +105,8 @@ TEST(Audit, WritesWhatWaitsBeforeItStops) {
   int told = 0;
   {
     const auto audit = Audit::open(options).value();
-    for (int i = 0; i < 100; ++i) audit->append(record_of("x"), [&](Result<void>) { ++told; });
+    for (int i = 0; i < 100; ++i)
+      audit->append(record_of("x"), [&](const Result<void>&) { ++told; });
   }
   EXPECT_EQ(told, 100);
   EXPECT_EQ(lines_of(options.path).size(), 100U);
@@ -142,12 +145,12 @@ TEST(Audit, RefusesWithBusyWhenTooMuchWaits) {
   std::promise<void> inside;
   std::promise<void> release;
   const auto audit = Audit::open(options).value();
-  audit->append(record_of("held"), [&](Result<void>) {
+  audit->append(record_of("held"), [&](const Result<void>&) {
     inside.set_value();
     release.get_future().wait();
   });
   inside.get_future().wait();
-  audit->append(record_of("waits"), [](Result<void>) {});
+  audit->append(record_of("waits"), [](const Result<void>&) {});
   const auto refused = append(*audit, record_of("too much"));
   ASSERT_FALSE(refused.has_value());
   EXPECT_EQ(refused.error().category(), Category::busy);

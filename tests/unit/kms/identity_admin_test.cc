@@ -26,15 +26,13 @@ TEST_F(IdentityAdminTest, CreatesAnIdentityUnderItsCanonicalUri) {
 
 TEST_F(IdentityAdminTest, RefusesKeysOfTheWrongLengthAndNamesTheLimits) {
   for (const std::size_t octets : {1U, 15U, 65U}) {
-    const auto refused =
-        admin->create(operator_caller, kDave, IdentityKind::user, psk_of(octets));
+    const auto refused = admin->create(operator_caller, kDave, IdentityKind::user, psk_of(octets));
     ASSERT_FALSE(refused.has_value());
     EXPECT_EQ(refused.error().category(), Category::malformed);
     EXPECT_THAT(refused.error().text(), HasSubstr("16 to 64"));
   }
   EXPECT_EQ(admin->get(kDave).error().category(), Category::not_found) << "nothing was made";
-  const auto long_id =
-      admin->set_psk(operator_caller, kAlice, psk_of(32, std::string(256, 'i')));
+  const auto long_id = admin->set_psk(operator_caller, kAlice, psk_of(32, std::string(256, 'i')));
   EXPECT_EQ(long_id.error().category(), Category::malformed);
   EXPECT_TRUE(admin->create(operator_caller, kDave, IdentityKind::user, psk_of(64)).has_value());
 }
@@ -49,8 +47,8 @@ TEST_F(IdentityAdminTest, RefusesAUriThatNamesNobodyAndSaysWhy) {
 
 TEST_F(IdentityAdminTest, KeysAreWrappedAtRest) {
   const Psk& key = psks.at(kAlice);
-  const std::string database = testing::TempDir::read(folder / "kms.db") +
-                               testing::TempDir::read(folder / "kms.db-wal");
+  const std::string database =
+      testing::TempDir::read(folder / "kms.db") + testing::TempDir::read(folder / "kms.db-wal");
   EXPECT_EQ(database.find(as_text(key.reveal())), std::string::npos);
   EXPECT_NE(database.find(kAlice), std::string::npos) << "it is the right file";
 }

@@ -34,11 +34,13 @@ class IdentityStoreContract : public ::testing::TestWithParam<MakeStore> {
   }
   static std::vector<std::string> ids(const std::vector<WrappedKey>& keys) {
     std::vector<std::string> out;
+    out.reserve(keys.size());
     for (const WrappedKey& each : keys) out.push_back(to_string(Bytes(each.id)));
     return out;
   }
   static std::vector<std::string> uris(const IdentityPage& page) {
     std::vector<std::string> out;
+    out.reserve(page.identities.size());
     for (const Identity& identity : page.identities) out.push_back(identity.uri);
     return out;
   }
@@ -105,8 +107,7 @@ TEST_P(IdentityStoreContract, ListsByPrefixInPages) {
 TEST_P(IdentityStoreContract, SuspendsAndResumes) {
   const Identity before = make(kAlice);
   clock.advance(std::chrono::seconds(5));
-  const Identity suspended =
-      store->set_state(kAlice, IdentityState::suspended, soon()).value();
+  const Identity suspended = store->set_state(kAlice, IdentityState::suspended, soon()).value();
   EXPECT_EQ(suspended.state, IdentityState::suspended);
   EXPECT_EQ(suspended.updated - suspended.created, std::chrono::seconds(5));
   EXPECT_GT(suspended.change_sequence, before.change_sequence);
@@ -125,8 +126,7 @@ TEST_P(IdentityStoreContract, RemovesAnIdentityWithAllItsKeys) {
   EXPECT_EQ(store->find(kAlice, soon()).error().category(), Category::not_found);
   EXPECT_EQ(store->find_by_psk_id(as_bytes("alice-psk"), soon()).error().category(),
             Category::not_found);
-  EXPECT_EQ(store->find_tpk(as_bytes("alice-tpk"), soon()).error().category(),
-            Category::not_found);
+  EXPECT_EQ(store->find_tpk(as_bytes("alice-tpk"), soon()).error().category(), Category::not_found);
   EXPECT_EQ(store->remove(kAlice, soon()).error().category(), Category::not_found);
   EXPECT_TRUE(make(kAlice).psks.empty()) << "a new identity of this name starts without keys";
 }
@@ -155,15 +155,13 @@ TEST_P(IdentityStoreContract, KMS_8_ASharedTpkNamesItsOwnerAndIsNeverTheActiveOn
   EXPECT_THAT(ids(alice.shared_tpks), ::testing::ElementsAre("shared-1", "shared-2"));
   EXPECT_EQ(store->find_tpk(as_bytes("shared-1"), soon()).value().owner, kAlice);
   EXPECT_EQ(as_text(store->active_tpk(soon()).value().key.id), "own");
-  EXPECT_EQ(store->share_tpk(kBob, key("shared-1"), soon()).error().category(),
-            Category::conflict);
+  EXPECT_EQ(store->share_tpk(kBob, key("shared-1"), soon()).error().category(), Category::conflict);
   EXPECT_EQ(store->share_tpk(kBob, key("own"), soon()).error().category(), Category::conflict);
 
   EXPECT_EQ(store->unshare_tpk(kBob, as_bytes("shared-1"), soon()).value(), 0U);
   EXPECT_EQ(store->unshare_tpk(kAlice, as_bytes("shared-1"), soon()).value(), 1U);
   EXPECT_EQ(store->unshare_tpk(kAlice, {}, soon()).value(), 1U);
-  EXPECT_EQ(store->find_tpk(as_bytes("shared-2"), soon()).error().category(),
-            Category::not_found);
+  EXPECT_EQ(store->find_tpk(as_bytes("shared-2"), soon()).error().category(), Category::not_found);
   EXPECT_TRUE(store->find_tpk(as_bytes("own"), soon()).has_value());
 }
 
@@ -213,6 +211,7 @@ TEST_P(IdentityStoreContract, TakesChangesFromManyThreadsWithoutLosingOne) {
   constexpr int kThreads = 4;
   constexpr int kEach = 25;
   std::vector<std::thread> threads;
+  threads.reserve(kThreads);
   for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([this, t] {
       for (int i = 0; i < kEach; ++i) {

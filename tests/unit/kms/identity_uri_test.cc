@@ -37,7 +37,9 @@ TEST(IdentityUri, RefusesWhatIsNoIdentityAndSaysWhy) {
       {"sip:alice@example.com?subject=x", "parameters"},
       {"sip:alice@example.com:", "port"},
       {"sip:alice@example.com:5a", "port"},
-      {"sip:al\xc3\xaf" "ce@example.com", "user"},
+      {"sip:al\xc3\xaf"
+       "ce@example.com",
+       "user"},
       {"sip:a%2@example.com", "user"},
       {"tel:12345", "global"},
       {"tel:+1x", "digits"},

@@ -39,14 +39,14 @@ TEST_F(InitTest, MakesAFolderThatRunsAsItIs) {
   store_options.path = settings->database;
   const auto store = SqliteStore::open(store_options, kek, clock).value();
   const Tpk tpk = store->active_tpk(Deadline::in(std::chrono::seconds(20))).value();
-  EXPECT_TRUE(kek.unwrap<struct TestTag>(tpk.key.wrapped, {KeyKind::own_tpk, {}, tpk.key.id})
-                  .has_value());
+  EXPECT_TRUE(
+      kek.unwrap<struct TestTag>(tpk.key.wrapped, {KeyKind::own_tpk, {}, tpk.key.id}).has_value());
 }
 
 TEST_F(InitTest, NobodyElseCanReadAnythingInTheFolder) {
   ASSERT_TRUE(init_data_folder(options, clock, random).has_value());
   for (const auto& entry : std::filesystem::recursive_directory_iterator(options.data)) {
-    struct stat status {};
+    struct stat status{};
     ASSERT_EQ(::stat(entry.path().c_str(), &status), 0);
     EXPECT_EQ(status.st_mode & 0077, 0U) << entry.path();
   }

@@ -35,12 +35,11 @@ TEST_F(KekTest, RefusesAWrappedKeyThatStandsInAnotherRow) {
   const ByteVector wrapped = kek.wrap(key.reveal(), binding, random).value();
   const ByteVector other_id = {'k', '2'};
   const ByteVector longer_id = {'m', 'k', '1'};
-  for (const KeyBinding& moved :
-       {KeyBinding{KeyKind::shared_tpk, "sip:alice@example.com", id},
-        KeyBinding{KeyKind::psk, "sip:bob@example.com", id},
-        KeyBinding{KeyKind::psk, "sip:alice@example.com", other_id},
-        // The same octets, divided in another way.
-        KeyBinding{KeyKind::psk, "sip:alice@example.co", longer_id}}) {
+  for (const KeyBinding& moved : {KeyBinding{KeyKind::shared_tpk, "sip:alice@example.com", id},
+                                  KeyBinding{KeyKind::psk, "sip:bob@example.com", id},
+                                  KeyBinding{KeyKind::psk, "sip:alice@example.com", other_id},
+                                  // The same octets, divided in another way.
+                                  KeyBinding{KeyKind::psk, "sip:alice@example.co", longer_id}}) {
     EXPECT_FALSE(kek.unwrap<TestKeyTag>(wrapped, moved).has_value());
   }
 }
@@ -67,7 +66,7 @@ TEST_F(KekTest, TheFileIsPrivateAndNeverOverwritten) {
   const testing::TempDir folder;
   const auto path = folder / "kek";
   const Kek made = Kek::create(path, random).value();
-  struct stat status {};
+  struct stat status{};
   ASSERT_EQ(::stat(path.c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0600U);
   EXPECT_EQ(Kek::create(path, random).error().category(), Category::conflict);

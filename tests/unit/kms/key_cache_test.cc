@@ -55,6 +55,7 @@ TEST(KeyCache, DoesNotTakeInWhatWasReadBeforeAChange) {
 TEST(KeyCache, MayBeUsedFromSeveralThreads) {
   Cache cache(256);
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&cache, t] {
       for (int i = 0; i < 2000; ++i) {

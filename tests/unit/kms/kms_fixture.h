@@ -130,8 +130,8 @@ class KmsFixture : public ::testing::Test {
     executor = std::make_unique<StoreExecutor>(executor_threads, executor_waiting);
     handler = std::make_unique<TicketHandler>(
         settings, HandlerParts{*keys, *policy, *window, *executor, *audit, log, clock, random});
-    admin = std::make_unique<IdentityAdmin>(AdminParts{*store, kek, *audit, clock, random},
-                                            kTimeout);
+    admin =
+        std::make_unique<IdentityAdmin>(AdminParts{*store, kek, *audit, clock, random}, kTimeout);
   }
   void stop() {
     executor.reset();
@@ -163,10 +163,10 @@ class KmsFixture : public ::testing::Test {
     out.flags = mikey::kMode1Flags;
     out.idr_kms = settings.kms;
     out.idr_i = mikey::Identity::uri(kAlice);
-    out.trs = mikey::Timestamp::from(clock.now() - std::chrono::minutes(1),
-                                     mikey::TsType::ntp_utc_32);
-    out.tre = mikey::Timestamp::from(clock.now() + std::chrono::hours(1),
-                                     mikey::TsType::ntp_utc_32);
+    out.trs =
+        mikey::Timestamp::from(clock.now() - std::chrono::minutes(1), mikey::TsType::ntp_utc_32);
+    out.tre =
+        mikey::Timestamp::from(clock.now() + std::chrono::hours(1), mikey::TsType::ntp_utc_32);
     out.keys = {{mikey::KeyType::tgk, 32, 0, {1, 2, 3, 4}}};
     for (std::string& uri : responders) out.idr_r.push_back(mikey::Identity::uri(std::move(uri)));
     return out;

@@ -24,7 +24,8 @@ struct SqliteSchemaTest : ::testing::Test {
   }
 };
 
-constexpr const char* kFirst = "CREATE TABLE t (a INTEGER NOT NULL) STRICT; INSERT INTO t VALUES (7);";
+constexpr const char* kFirst =
+    "CREATE TABLE t (a INTEGER NOT NULL) STRICT; INSERT INTO t VALUES (7);";
 constexpr const char* kSecond = "ALTER TABLE t ADD COLUMN b INTEGER NOT NULL DEFAULT 8;";
 constexpr const char* kBroken = "UPDATE t SET b = 9; CREATE TABLE t (a INTEGER);";
 
@@ -46,7 +47,7 @@ TEST_F(SqliteSchemaTest, CopiesTheDatabaseAsideBeforeItChangesIt) {
   ASSERT_TRUE(migrate(*database, path, migrations).has_value());
 
   const std::string copy_path = path.string() + ".schema-1";
-  struct stat status {};
+  struct stat status{};
   ASSERT_EQ(::stat(copy_path.c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0600U);
   const auto copy = open(copy_path);

@@ -53,7 +53,7 @@ struct SqliteStoreTest : ::testing::Test {
 
 TEST_F(SqliteStoreTest, MakesAPrivateFileAndNeverOverwritesOne) {
   ASSERT_TRUE(SqliteStore::create(path, kek, random).has_value());
-  struct stat status {};
+  struct stat status{};
   ASSERT_EQ(::stat(path.c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0600U);
   EXPECT_EQ(SqliteStore::create(path, kek, random).error().category(), Category::conflict);
@@ -107,10 +107,9 @@ TEST_F(SqliteStoreTest, WhatIsAcknowledgedSurvivesAKilledProcess) {
   const auto store = open_store(path, kek, clock).value();
   ASSERT_GE(acknowledged, 40U);
   for (std::uint32_t i = 0; i <= acknowledged; ++i) {
-    EXPECT_TRUE(store
-                    ->find("sip:u" + std::to_string(i) + "@x",
-                           Deadline::in(std::chrono::seconds(20)))
-                    .has_value())
+    EXPECT_TRUE(
+        store->find("sip:u" + std::to_string(i) + "@x", Deadline::in(std::chrono::seconds(20)))
+            .has_value())
         << "identity " << i << " of " << acknowledged;
   }
 }
@@ -133,10 +132,9 @@ TEST_F(SqliteStoreTest, KeepsEverythingOverARestart) {
 TEST_F(SqliteStoreTest, AChangeThatCannotBeCommittedInTimeIsUnavailableAndReadersGoOn) {
   ASSERT_TRUE(SqliteStore::create(path, kek, random).has_value());
   const auto store = open_store(path, kek, clock).value();
-  ASSERT_TRUE(store
-                  ->create("sip:a@x", IdentityKind::user, {},
-                           Deadline::in(std::chrono::seconds(20)))
-                  .has_value());
+  ASSERT_TRUE(
+      store->create("sip:a@x", IdentityKind::user, {}, Deadline::in(std::chrono::seconds(20)))
+          .has_value());
   sqlite3* other = nullptr;
   ASSERT_EQ(sqlite3_open(path.c_str(), &other), SQLITE_OK);
   ASSERT_EQ(sqlite3_exec(other, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr), SQLITE_OK);
@@ -146,10 +144,9 @@ TEST_F(SqliteStoreTest, AChangeThatCannotBeCommittedInTimeIsUnavailableAndReader
   EXPECT_EQ(refused.error().category(), Category::unavailable);
   EXPECT_TRUE(store->find("sip:a@x", Deadline::in(std::chrono::seconds(5))).has_value());
   sqlite3_close(other);
-  EXPECT_TRUE(store
-                  ->set_state("sip:a@x", IdentityState::suspended,
-                              Deadline::in(std::chrono::seconds(20)))
-                  .has_value());
+  EXPECT_TRUE(
+      store->set_state("sip:a@x", IdentityState::suspended, Deadline::in(std::chrono::seconds(20)))
+          .has_value());
 }
 
 TEST_F(SqliteStoreTest, RefusesWithBusyWhenTooManyChangesWait) {

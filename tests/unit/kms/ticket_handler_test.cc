@@ -332,8 +332,7 @@ TEST_F(TicketHandlerTest, KMS_6_RefusesMessagesOutsideTheSkewAndTellsItsTime) {
   const mikey::KmsCredentials own = credentials(kAlice);
   for (const auto offset : {std::chrono::seconds(61), std::chrono::seconds(-61)}) {
     testing::FakeClock other(clock.now() + offset);
-    const auto exchange =
-        mikey::TicketRequest::start({other, random}, own, wish({kBob})).value();
+    const auto exchange = mikey::TicketRequest::start({other, random}, own, wish({kBob})).value();
     last_answer = ask(exchange.message());
     ASSERT_FALSE(last_answer.has_value());
     EXPECT_EQ(last_answer.error().category, Category::expired);
@@ -342,8 +341,7 @@ TEST_F(TicketHandlerTest, KMS_6_RefusesMessagesOutsideTheSkewAndTellsItsTime) {
   }
   for (const auto offset : {std::chrono::seconds(55), std::chrono::seconds(-55)}) {
     testing::FakeClock other(clock.now() + offset);
-    const auto exchange =
-        mikey::TicketRequest::start({other, random}, own, wish({kBob})).value();
+    const auto exchange = mikey::TicketRequest::start({other, random}, own, wish({kBob})).value();
     EXPECT_TRUE(ask(exchange.message()).has_value());
   }
 }
@@ -416,14 +414,14 @@ TEST_F(TicketHandlerTest, KMS_7_RemembersNothingAboutASenderThatProvedNothing) {
   EXPECT_TRUE(ask(exchange.message()).has_value());
 }
 
-TEST_F(TicketHandlerTest, KMS_7_EveryFlippedOctetOfAMessageIsRefusedWithNoMoreThanTheGenericReason) {
+TEST_F(TicketHandlerTest,
+       KMS_7_EveryFlippedOctetOfAMessageIsRefusedWithNoMoreThanTheGenericReason) {
   const auto made = offer_to({kBob});
   const mikey::KmsCredentials alice = credentials(kAlice);
   const mikey::KmsCredentials bob = credentials(kBob);
   const auto request_exchange = mikey::TicketRequest::start(env(), alice, wish({kBob})).value();
   const auto received = mikey::ReceivedTransfer::parse(made.message()).value();
-  const auto resolve_exchange =
-      mikey::TicketResolve::start(env(), bob, received.ticket()).value();
+  const auto resolve_exchange = mikey::TicketResolve::start(env(), bob, received.ticket()).value();
   for (const Bytes message : {request_exchange.message(), resolve_exchange.message()}) {
     for (std::size_t i = 0; i < message.size(); ++i) {
       ByteVector flipped = to_vector(message);
@@ -574,8 +572,10 @@ TEST_F(TicketHandlerTest, WritesOneAuditLinePerDecisionBeforeTheAnswer) {
 
 TEST_F(TicketHandlerTest, AnswersFromManyThreadsAtOnce) {
   std::vector<std::thread> threads;
+  threads.reserve(4);
   std::atomic<int> granted{0};
   std::vector<ByteVector> messages;
+  messages.reserve(80);
   const mikey::KmsCredentials own = credentials(kAlice);
   for (int i = 0; i < 80; ++i) {
     messages.push_back(

@@ -29,8 +29,8 @@ class Mode3 : public KmsFixture {
   Result<mikey::ResolvedTicket> issue_and_resolve(const mikey::TicketPolicy& policy_of_ticket,
                                                   const mikey::TicketProtection& protection) {
     auto ticket = issue(policy_of_ticket, protection);
-    const auto made = TRY(offer(std::make_shared<const mikey::GrantedTicket>(std::move(ticket)),
-                                kMrfc, kBob));
+    const auto made =
+        TRY(offer(std::make_shared<const mikey::GrantedTicket>(std::move(ticket)), kMrfc, kBob));
     return resolve(kBob, made.message());
   }
   // What issue_ticket() makes of it, also where that refuses: sealed by hand.
@@ -113,8 +113,8 @@ TEST_F(Mode3, KMS_8_RefusesATicketWithoutEndOrOneThatIsValidForTooLong) {
 TEST_F(Mode3, KMS_8_ALongTicketDoesNotBecomeRightWhenItsEndComesNear) {
   mikey::TicketPolicy longer = policy_of_mrfc();
   longer.tre = mikey::Timestamp::from(clock.now() + 30h, mikey::TsType::ntp_utc_32);
-  const auto made = offer(std::make_shared<const mikey::GrantedTicket>(issue(longer, shared)),
-                          kMrfc, kBob);
+  const auto made =
+      offer(std::make_shared<const mikey::GrantedTicket>(issue(longer, shared)), kMrfc, kBob);
   ASSERT_TRUE(made.has_value()) << made.error().describe();
   clock.advance(29h);
   EXPECT_FALSE(resolve(kBob, made->message()).has_value());
@@ -162,15 +162,16 @@ TEST_F(Mode3, KMS_8_RefusesASelfIssuedTicketUnderATpkOfTheKms) {
   const Tpk active = store->active_tpk(Deadline::in(kTimeout)).value();
   const mikey::TicketProtection stolen{
       kek.unwrap<mikey::TpkTag>(active.key.wrapped, {KeyKind::own_tpk, {}, active.key.id}).value(),
-      to_string(Bytes(active.key.id)), {}};
+      to_string(Bytes(active.key.id)),
+      {}};
   EXPECT_FALSE(issue_and_resolve(policy_of_mrfc(), stolen).has_value());
   EXPECT_EQ(rule(), "mode1_d");
 }
 
 TEST_F(Mode3, KMS_8_EachOwnerHasTpksOfItsOwn) {
   SharedTpk of_alice = admin->share_tpk(operator_caller, kAlice).value();
-  const mikey::TicketProtection protection{std::move(of_alice.key),
-                                           to_string(Bytes(of_alice.id)), {}};
+  const mikey::TicketProtection protection{
+      std::move(of_alice.key), to_string(Bytes(of_alice.id)), {}};
   EXPECT_NE(protection.id, shared.id);
   EXPECT_FALSE(issue_and_resolve(policy_of_mrfc(), protection).has_value());
   EXPECT_EQ(rule(), "mode3_initiator");

@@ -93,10 +93,12 @@ TEST_F(TicketServiceTest, KMS_1_KMS_2_RequestsAndResolvesOverTlsWithoutAClientCe
   ASSERT_TRUE(granted.has_value()) << granted.error().describe();
 
   const auto ticket = std::make_shared<const mikey::GrantedTicket>(std::move(*granted));
-  const auto made = mikey::TransferOffer::start(
-      {clock, random}, ticket,
-      {mikey::Identity::uri(kAlice), mikey::Identity::uri(kBob),
-       mikey::tls_session(ticket->session_keys), {}, {}});
+  const auto made = mikey::TransferOffer::start({clock, random}, ticket,
+                                                {mikey::Identity::uri(kAlice),
+                                                 mikey::Identity::uri(kBob),
+                                                 mikey::tls_session(ticket->session_keys),
+                                                 {},
+                                                 {}});
   ASSERT_TRUE(made.has_value());
   const auto received = mikey::ReceivedTransfer::parse(made->message()).value();
   const mikey::KmsCredentials bob = credentials(kBob);
@@ -124,9 +126,9 @@ TEST_F(TicketServiceTest, ARefusalIsAStatusWithOneRefusalAsDetail) {
   EXPECT_EQ(refusal->code(), StatusCode::OUT_OF_RANGE);
   EXPECT_FALSE(refusal->mikey_error().empty());
   EXPECT_EQ(refusal->reason(), replayed.error_message());
-  EXPECT_EQ(refusal->server_time().seconds(),
-            std::chrono::duration_cast<std::chrono::seconds>(clock.now().time_since_epoch())
-                .count());
+  EXPECT_EQ(
+      refusal->server_time().seconds(),
+      std::chrono::duration_cast<std::chrono::seconds>(clock.now().time_since_epoch()).count());
   EXPECT_EQ(request(*stub, "junk").error_code(), StatusCode::INVALID_ARGUMENT);
 }
 
@@ -176,9 +178,8 @@ TEST(MethodTables, EveryMethodOfBothServicesHasARow) {
   EXPECT_TRUE(rpc::Guard(admin_method_rules({"kms-admin"}))
                   .uncovered({"keystub.v1.IdentityAdmin"})
                   .empty());
-  EXPECT_FALSE(rpc::Guard(ticket_method_rules(false, false))
-                   .uncovered({"keystub.v1.IdentityAdmin"})
-                   .empty())
+  EXPECT_FALSE(
+      rpc::Guard(ticket_method_rules(false, false)).uncovered({"keystub.v1.IdentityAdmin"}).empty())
       << "the ticket port offers no administration";
 }
 
@@ -370,14 +371,13 @@ TEST_F(TicketServiceTest, KMS_1_AnswersAVectorByteForByteOverGrpc) {
   }
   ASSERT_TRUE(store->create(
       initiator, IdentityKind::user,
-      WrappedKey{psk_id, kek->wrap(scenario.octets("psk_i"), {KeyKind::psk, initiator, psk_id},
-                                   random)
-                             .value()},
+      WrappedKey{
+          psk_id,
+          kek->wrap(scenario.octets("psk_i"), {KeyKind::psk, initiator, psk_id}, random).value()},
       Deadline::in(kTimeout)));
   const ByteVector tpk_id = to_vector(ticket_data.idr_psk->data);
   ASSERT_TRUE(store->activate_tpk(
-      {tpk_id,
-       kek->wrap(scenario.octets("tpk"), {KeyKind::own_tpk, {}, tpk_id}, random).value()},
+      {tpk_id, kek->wrap(scenario.octets("tpk"), {KeyKind::own_tpk, {}, tpk_id}, random).value()},
       Deadline::in(kTimeout)));
   for (const char* drawn : {"mpk_spi", "mpk", "tgk", "ticket_rand"}) {
     scripted.push(scenario.octets(drawn));
@@ -391,8 +391,7 @@ TEST_F(TicketServiceTest, KMS_1_AnswersAVectorByteForByteOverGrpc) {
                .value();
   addresses["tickets"] = server->endpoints()[0].address;
   std::string answer;
-  const grpc::Status status =
-      request(*tickets(), to_string(Bytes(request_octets)), &answer);
+  const grpc::Status status = request(*tickets(), to_string(Bytes(request_octets)), &answer);
   ASSERT_TRUE(status.ok()) << status.error_message();
   EXPECT_EQ(to_hex(as_bytes(answer)), to_hex(response_octets));
   server.reset();

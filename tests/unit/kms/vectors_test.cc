@@ -56,11 +56,10 @@ class KmsVectors : public ::testing::TestWithParam<const char*> {
     const ByteVector tpk_id = to_vector(data.idr_psk->data);
     const bool own = scenario.json().at("inputs").at("mode") == 1;
     const std::string owner = own ? "" : id("alice");
-    WrappedKey tpk{tpk_id,
-                   kek.wrap(scenario.octets("tpk"),
-                            {own ? KeyKind::own_tpk : KeyKind::shared_tpk, owner, tpk_id},
-                            system_random)
-                       .value()};
+    WrappedKey tpk{tpk_id, kek.wrap(scenario.octets("tpk"),
+                                    {own ? KeyKind::own_tpk : KeyKind::shared_tpk, owner, tpk_id},
+                                    system_random)
+                               .value()};
     if (own) {
       ASSERT_TRUE(store->activate_tpk(tpk, Deadline::in(kTimeout)));
     } else {
@@ -78,7 +77,8 @@ class KmsVectors : public ::testing::TestWithParam<const char*> {
     AuditOptions audit_options;
     audit_options.path = folder / "audit";
     service::Log log("test", service::LogLevel::off, [](std::string_view) {});
-    // The executor and the audit still work for the handler when the answer is there: they go first.
+    // The executor and the audit still work for the handler when the answer is there: they go
+    // first.
     std::unique_ptr<TicketHandler> handler;
     const auto audit = Audit::open(audit_options).value();
     StoreExecutor executor(1, 10);
@@ -115,7 +115,8 @@ TEST_P(KmsVectors, KMS_1_AnswersRequestInitByteForByte) {
   clock.push(scenario.input("ticket_t"));
   clock.push(scenario.input("request_resp_t"));
   const auto answer = ask(request_init);
-  ASSERT_TRUE(answer.has_value()) << answer.error().reason << testing::TempDir::read(folder / "audit");
+  ASSERT_TRUE(answer.has_value()) << answer.error().reason
+                                  << testing::TempDir::read(folder / "audit");
   EXPECT_EQ(to_hex(*answer), to_hex(scenario.message("REQUEST_RESP")));
   EXPECT_EQ(random.queued(), 0U);
 }
@@ -124,7 +125,8 @@ TEST_P(KmsVectors, KMS_2_AnswersResolveInitByteForByte) {
   if (scenario.has_input("randrkms")) random.push(scenario.octets("randrkms"));
   clock.push(scenario.input("resolve_resp_t"));
   const auto answer = ask(resolve_init());
-  ASSERT_TRUE(answer.has_value()) << answer.error().reason << testing::TempDir::read(folder / "audit");
+  ASSERT_TRUE(answer.has_value()) << answer.error().reason
+                                  << testing::TempDir::read(folder / "audit");
   EXPECT_EQ(to_hex(*answer), to_hex(scenario.message("RESOLVE_RESP")));
   EXPECT_EQ(random.queued(), 0U);
 }
