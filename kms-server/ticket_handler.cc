@@ -307,11 +307,18 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
       case Category::unavailable: refusal.retry_after = kRetryWhenUnavailable; break;
       default: refusal = {Category::internal, {}, "the service failed", {}, {}};
     }
+    // Not for each request of a flood: being busy is counted, and told in the audit.
+    if (error.category() != Category::busy) {
+      log_trouble(rule, error);
+    }
+    return finish(rule, error.describe(), std::move(refusal));
+  }
+
+  void log_trouble(std::string_view rule, const Error& error) {
     parts_.log.error("request not served", {{"request_id", record_.request_id},
                                             {"trace_id", record_.trace_id},
                                             {"rule", rule},
                                             {"error", error.describe()}});
-    return finish(rule, error.describe(), std::move(refusal));
   }
 
   ByteVector error_message(mikey::ErrorNo number) const {

@@ -3,9 +3,8 @@
 #include "kms-server/ticket_service.h"
 
 #include "kms-server/identity_admin_service.h"
-#include "tests/support/scripted_random.h"
-#include "tests/support/vectors.h"
 #include "tests/unit/kms/server_fixture.h"
+#include "tests/unit/kms/vector_kms.h"
 
 namespace keystub::kms {
 namespace {
@@ -353,49 +352,54 @@ TEST_F(TicketServiceTest, AnswersWhatIsInFlightBeforeItStops) {
 
 // ------------------------------------------------------------------------------- the vectors
 
-// The same class, with the clock, the randomness and the keys of scenario m.
-TEST_F(TicketServiceTest, KMS_1_AnswersAVectorByteForByteOverGrpc) {
-  const testing::Scenario scenario(KEYSTUB_SOURCE_DIR, "m");
-  testing::VectorClock vector_clock;
-  testing::ScriptedRandom scripted;
-  const ByteVector request_octets = scenario.message("REQUEST_INIT");
-  const ByteVector response_octets = scenario.message("REQUEST_RESP");
-  const auto request_message = mikey::Message::parse(request_octets).value();
-  const auto response_message = mikey::Message::parse(response_octets).value();
-  const auto ticket_data =
-      mikey::parse_ticket_data(*response_message.ticket, "REQUEST_RESP").value();
-  const std::string initiator(request_message.idr_i->text());
-  const ByteVector psk_id = to_vector(request_message.idr_psk->data);
-  if (initiator == kAlice) {
-    ASSERT_TRUE(store->remove(kAlice, Deadline::in(kTimeout)));
+// The same server class, with the clock, the randomness and the keys of a scenario.
+class VectorsOverGrpc : public ServerFixture, public ::testing::WithParamInterface<const char*> {
+ protected:
+  VectorsOverGrpc() {
+    vector.fill(*store, *kek);
+    settings.identity = vector.identity();
+    settings.thdr = vector.thdr();
+    settings.policy.require_forking = false;
+    server = KmsServer::start(settings, {*store, *kek, *vector_window, clock_of_vector, drawn, log})
+                 .value();
+    addresses["tickets"] = server->endpoints()[0].address;
   }
-  ASSERT_TRUE(store->create(
-      initiator, IdentityKind::user,
-      WrappedKey{
-          psk_id,
-          kek->wrap(scenario.octets("psk_i"), {KeyKind::psk, initiator, psk_id}, random).value()},
-      Deadline::in(kTimeout)));
-  const ByteVector tpk_id = to_vector(ticket_data.idr_psk->data);
-  ASSERT_TRUE(store->activate_tpk(
-      {tpk_id, kek->wrap(scenario.octets("tpk"), {KeyKind::own_tpk, {}, tpk_id}, random).value()},
-      Deadline::in(kTimeout)));
-  for (const char* drawn : {"mpk_spi", "mpk", "tgk", "ticket_rand"}) {
-    scripted.push(scenario.octets(drawn));
+  ~VectorsOverGrpc() override { server.reset(); }
+
+  VectorKms vector{GetParam()};
+  testing::VectorClock clock_of_vector;
+  testing::ScriptedRandom drawn;
+  std::unique_ptr<replay::ReplayWindow> vector_window =
+      replay::ReplayWindow::in_memory(clock_of_vector).value();
+};
+
+TEST_P(VectorsOverGrpc, KMS_1_KMS_2_KMS_8_AreAnsweredByteForByte) {
+  const auto stub = tickets();
+  if (vector.has_request()) {
+    vector.script_request(clock_of_vector, drawn);
+    grpc::ClientContext context;
+    rpc::prepare(context, kTimeout);
+    v1::RequestTicketRequest request;
+    request.set_mikey(to_string(Bytes(vector.request_init())));
+    v1::RequestTicketResponse response;
+    const grpc::Status status = stub->RequestTicket(&context, request, &response);
+    ASSERT_TRUE(status.ok()) << status.error_message();
+    EXPECT_EQ(to_hex(as_bytes(response.mikey())), to_hex(vector.scenario.message("REQUEST_RESP")));
   }
-  vector_clock.push(scenario.input("ticket_t"));
-  vector_clock.push(scenario.input("request_resp_t"));
-  settings.identity = mikey::Identity(*request_message.idr_kms);
-  settings.thdr = to_string(ticket_data.thdr);
-  const auto vector_window = replay::ReplayWindow::in_memory(vector_clock).value();
-  server = KmsServer::start(settings, {*store, *kek, *vector_window, vector_clock, scripted, log})
-               .value();
-  addresses["tickets"] = server->endpoints()[0].address;
-  std::string answer;
-  const grpc::Status status = request(*tickets(), to_string(Bytes(request_octets)), &answer);
+  vector.script_resolve(clock_of_vector, drawn);
+  grpc::ClientContext context;
+  rpc::prepare(context, kTimeout);
+  v1::ResolveTicketRequest request;
+  request.set_mikey(to_string(Bytes(vector.resolve_init())));
+  v1::ResolveTicketResponse response;
+  const grpc::Status status = stub->ResolveTicket(&context, request, &response);
   ASSERT_TRUE(status.ok()) << status.error_message();
-  EXPECT_EQ(to_hex(as_bytes(answer)), to_hex(response_octets));
-  server.reset();
+  EXPECT_EQ(to_hex(as_bytes(response.mikey())), to_hex(vector.scenario.message("RESOLVE_RESP")));
 }
+
+INSTANTIATE_TEST_SUITE_P(Scenarios, VectorsOverGrpc,
+                         ::testing::Values("a", "b", "c", "d", "e", "f", "m", "n"),
+                         [](const auto& tested) { return std::string(tested.param); });
 
 }  // namespace
 }  // namespace keystub::kms
