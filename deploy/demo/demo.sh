@@ -70,6 +70,16 @@ show_events() {
   done <"$2"
 }
 
+die() {
+  printf '%sdemo: %s%s\n' "$red" "$1" "$plain" >&2
+  [[ -z ${2-} || ! -s $2 ]] || tail -n 15 "$2" >&2
+  exit 1
+}
+
+for program in kms-server kmsctl mrfp-agent mrfc-agent mrfcctl ue-agent; do
+  [[ -x $bin/$program ]] || die "$bin/$program is missing: ./run build makes it"
+done
+
 # ---- processes and files: everything is ours, and everything goes ----
 
 folder=$(mktemp -d "${TMPDIR:-/tmp}/keystub-demo-XXXXXX")
@@ -79,9 +89,9 @@ finish() {
   local status=$? pid
   for pid in "${!running[@]}"; do kill "$pid" 2>/dev/null || true; done
   for pid in "${!running[@]}"; do wait "$pid" 2>/dev/null || true; done
-  if [[ $status -ne 0 ]]; then
+  if [[ $status -ne 0 && $status -lt 128 ]]; then
     printf '\n%sThe demo failed.%s The logs are in %s\n' "$red" "$plain" "$folder"
-  elif [[ -n $keep ]]; then
+  elif [[ $status -eq 0 && -n $keep ]]; then
     printf '\nConfigurations, SDPs and logs are in %s\n' "$folder"
   else
     rm -rf "$folder"
@@ -91,12 +101,6 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
-
-die() {
-  printf '%sdemo: %s%s\n' "$red" "$1" "$plain" >&2
-  [[ -z ${2-} || ! -s $2 ]] || tail -n 15 "$2" >&2
-  exit 1
-}
 
 # await TEXT COMMAND...: tries for 20 s.
 await() {
@@ -191,10 +195,6 @@ take_answer() {
 }
 
 # ---- the house ----
-
-for program in kms-server kmsctl mrfp-agent mrfc-agent mrfcctl ue-agent; do
-  [[ -x $bin/$program ]] || die "$bin/$program is missing: ./run build makes it"
-done
 
 printf '%sKeystub:%s keys for protected conference messages, by tickets (RFC 6043, MIKEY-TICKET)\n' \
   "$bold" "$plain"

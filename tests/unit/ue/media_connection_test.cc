@@ -95,7 +95,7 @@ TEST_F(MediaConnectionPair, UE_1_PeerWithAnotherKeyIsRefused) {
 }
 
 TEST_F(MediaConnectionPair, UE_1_SaysWhichMessagesAreMissingWhenTheTimeIsOver) {
-  run(plan(true, key(1)), {.expect = 2}, plan(false, key(1)), {.send = "one", .expect = 1}, 600ms);
+  run(plan(true, key(1)), {.expect = 2}, plan(false, key(1)), {.send = "one", .expect = 1}, 2s);
   ASSERT_FALSE(client_.outcome);
   EXPECT_EQ(client_.outcome.error().category(), Category::unavailable);
   EXPECT_THAT(client_.outcome.error().text(), HasSubstr("1 of 2"));
