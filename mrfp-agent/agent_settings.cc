@@ -13,7 +13,7 @@ void read_media_address(service::Config& config, MediaSettings& media) {
   media.ip = config.string("media.ip", media.ip);
   if (const auto address = to_system({media.ip, 0}); !address) {
     config.fault("media.ip", address.error().text());
-  } else if (media.ip == "0.0.0.0" || media.ip == "::") {
+  } else if (is_any(*address)) {
     config.fault("media.ip", "must be an address that peers can connect to, not \"any\"");
   }
   media.first_port =

@@ -1,4 +1,6 @@
 // mrfp-agent: the media plane as a daemon. Verbs: run, healthcheck.
+#include <sys/resource.h>
+
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -21,6 +23,8 @@ namespace {
 
 constexpr const char* kProgram = "mrfp-agent";
 constexpr std::chrono::seconds kHealthTimeout{3};
+constexpr std::size_t kDescriptorsPerStream = 2;
+constexpr std::size_t kOtherDescriptors = 128;
 
 struct RunOptions {
   std::string config;
@@ -39,12 +43,26 @@ void route_grpc_log(service::Log& log) {
   });
 }
 
+// Each stream is a port and a connection: as many descriptors as the system lets us have.
+void raise_descriptor_limit(std::size_t streams, service::Log& log) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)::setrlimit(RLIMIT_NOFILE, &limit);
+  const std::size_t wanted = kDescriptorsPerStream * streams + kOtherDescriptors;
+  if (limit.rlim_cur < wanted) {
+    log.warning("too few file descriptors for limits.streams",
+                {{"allowed", limit.rlim_cur}, {"wanted", wanted}});
+  }
+}
+
 Result<void> serve(const RunOptions& options, const AgentSettings& settings) {
   TRY(service::harden_process());
   const auto signals = TRY(service::Signals::create());
   // gRPC's log sink lives for ever.
   static service::Log log(kProgram, settings.log_level);
   route_grpc_log(log);
+  raise_descriptor_limit(settings.media.max_streams, log);
 
   const SystemClock clock;
   OpenSslRandom random;

@@ -62,7 +62,9 @@ Result<ReservedStream> MediaPlane::reserve(const ReserveRequest& request) {
                 "the limit of " + std::to_string(settings_.max_streams) + " streams is reached");
   }
   const std::string ip = request.local_ip.empty() ? settings_.ip : request.local_ip;
-  TRY(to_system({ip, 0}));
+  if (is_any(TRY(to_system({ip, 0})))) {
+    return fail(Category::malformed, "the local address must be one that peers can connect to");
+  }
   std::string context_id = request.context_id;
   Context* context = nullptr;
   std::unique_ptr<Context> fresh;

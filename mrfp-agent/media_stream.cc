@@ -25,6 +25,7 @@ std::unique_ptr<SecureChannel> take(std::vector<std::unique_ptr<SecureChannel>>&
 // the loop's turn, and says ended().
 std::vector<SecureChannel*> snapshot(const std::vector<std::unique_ptr<SecureChannel>>& channels) {
   std::vector<SecureChannel*> pointers;
+  pointers.reserve(channels.size());
   for (const auto& channel : channels) pointers.push_back(channel.get());
   return pointers;
 }
@@ -216,6 +217,7 @@ void MediaStream::on_channel_secured(SecureChannel& channel) {
   (channel.session()->tls_version == "TLSv1.3" ? environment_.metrics.handshakes_tls13
                                                : environment_.metrics.handshakes_tls12)
       .add();
+  channel.keep();
   if (active_ == nullptr) activate(channel);
 }
 
@@ -269,7 +271,6 @@ void MediaStream::secure_if_ready(SecureChannel& channel) {
 
 void MediaStream::activate(SecureChannel& channel) {
   active_ = &channel;
-  channel.keep();
   if (std::exchange(was_active_, true)) {
     relay_.reset(*this);
     new_endpoint();

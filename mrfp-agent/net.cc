@@ -38,6 +38,14 @@ SocketAddress from_system(const SystemAddress& address) {
   return {text.data(), ntohs(v4->sin_port)};
 }
 
+bool is_any(const SystemAddress& address) noexcept {
+  if (address.family() == AF_INET6) {
+    const auto* v6 = reinterpret_cast<const sockaddr_in6*>(&address.storage);
+    return IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr);
+  }
+  return reinterpret_cast<const sockaddr_in*>(&address.storage)->sin_addr.s_addr == INADDR_ANY;
+}
+
 std::string system_error_text(int code) { return std::system_category().message(code); }
 
 }  // namespace keystub::mrfp

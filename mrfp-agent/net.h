@@ -24,6 +24,9 @@ struct SystemAddress {
 Result<SystemAddress> to_system(const SocketAddress& address);
 SocketAddress from_system(const SystemAddress& address);
 
+// "0.0.0.0" or "::", which nobody can connect to.
+bool is_any(const SystemAddress& address) noexcept;
+
 // "address in use", as the system says it.
 std::string system_error_text(int code);
 

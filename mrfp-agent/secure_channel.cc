@@ -16,8 +16,7 @@ std::string seconds(std::chrono::milliseconds time) {
 
 SecureChannel::SecureChannel(EventLoop& loop, SocketAddress remote, const ChannelTimeouts& timeouts,
                              Owner& owner)
-    : loop_(loop),
-      remote_(std::move(remote)),
+    : remote_(std::move(remote)),
       timeouts_(timeouts),
       owner_(owner),
       timeout_(loop, [this] { on_timeout(); }) {}
@@ -183,14 +182,11 @@ void SecureChannel::on_timeout() {
                                                 ": no answer for " + seconds(timeouts_.connect)));
   }
   std::string text = "the TLS handshake took longer than " + seconds(timeouts_.handshake);
-  if (secured_) {
-    text = "the session was not chosen within " + seconds(timeouts_.handshake);
-  } else if (!engine_) {
+  if (!engine_) {
     text = "TLS was not asked for within " + seconds(timeouts_.handshake);
   } else if (engine_->state() == tlspsk::State::waiting_for_key) {
     text = "no key came for this stream within " + seconds(timeouts_.handshake);
   }
-  if (secured_) engine_->close();
   end(ChannelEnd::Kind::tls_failed, Error(Category::unavailable, std::move(text)));
 }
 

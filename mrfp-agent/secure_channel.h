@@ -74,8 +74,7 @@ class SecureChannel final : public Disposable, private TcpConnection::Owner {
   // Encrypted octets that wait for the network.
   std::size_t queued() const noexcept { return tcp_ ? tcp_->queued() : 0; }
 
-  // The handshake timeout no longer counts: the channel was chosen. Before that it also limits how
-  // long a secured channel may be parked.
+  // The handshake timeout no longer counts: who proved a key may stay.
   void keep();
 
   // Says close_notify and ends TCP. No further callback.
@@ -100,7 +99,6 @@ class SecureChannel final : public Disposable, private TcpConnection::Owner {
   void end(ChannelEnd::Kind kind, Error error);
   void end_from_engine();
 
-  EventLoop& loop_;
   SocketAddress remote_;
   ChannelTimeouts timeouts_;
   Owner& owner_;

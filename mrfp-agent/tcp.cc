@@ -15,6 +15,10 @@ constexpr int kAcceptsPerTurn = 16;
 constexpr int kReadsPerTurn = 4;
 constexpr std::size_t kReadOctets = 16 * 1024;
 constexpr std::chrono::milliseconds kDescriptorPause{100};
+// A peer that vanished is noticed within two minutes, even where nothing is sent.
+constexpr int kKeepAliveIdleSeconds = 60;
+constexpr int kKeepAliveIntervalSeconds = 15;
+constexpr int kKeepAliveProbes = 4;
 
 Error refused(const std::string& doing, int code) {
   return {Category::unavailable, doing + ": " + system_error_text(code)};
@@ -95,6 +99,9 @@ TcpConnection::TcpConnection(EventLoop& loop, FileDescriptor socket, SocketAddre
       report_(loop, [this] { gone(); }) {
   set_option(socket_, IPPROTO_TCP, TCP_NODELAY, 1);
   set_option(socket_, SOL_SOCKET, SO_KEEPALIVE, 1);
+  set_option(socket_, IPPROTO_TCP, TCP_KEEPIDLE, kKeepAliveIdleSeconds);
+  set_option(socket_, IPPROTO_TCP, TCP_KEEPINTVL, kKeepAliveIntervalSeconds);
+  set_option(socket_, IPPROTO_TCP, TCP_KEEPCNT, kKeepAliveProbes);
 }
 
 TcpConnection::~TcpConnection() { loop_.remove(token_); }

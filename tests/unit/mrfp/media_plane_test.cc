@@ -459,6 +459,10 @@ TEST_F(MediaPlaneTest, MRFP_5_ForkedDialogsHaveKeysOfTheirOwnAndTheFinalAnswerPi
   b.use_tls(tlspsk::Role::client, candidate("fork-b", 2));
   ASSERT_TRUE(step_until([&] { return b.secured(); }, {&a, &b}));
   EXPECT_EQ(status(stream)->session->dialog_id, "dialog-a");
+  // Ringing may take long: who proved a key may wait.
+  clock.advance(2 * settings.channel.handshake);
+  settle({&a, &b});
+  EXPECT_FALSE(a.ended() || b.ended());
 
   ASSERT_TRUE(modify(stream, keys(candidate("fork-b", 2, "dialog-b")), kOtherPath));
   ASSERT_TRUE(step_until([&] { return a.ended(); }, {&a, &b}));
@@ -649,6 +653,7 @@ TEST_F(MediaPlaneTest, RequestsThatCannotBeAreRefusedWithTheRightCategory) {
   auto& media = the_plane();
   EXPECT_EQ(media.reserve({"no-such-context", "", ""}).error().category(), Category::not_found);
   EXPECT_EQ(media.reserve({"", "localhost", ""}).error().category(), Category::malformed);
+  EXPECT_EQ(media.reserve({"", "0.0.0.0", ""}).error().category(), Category::malformed);
   EXPECT_EQ(media.reserve({"", "203.0.113.77", ""}).error().category(), Category::unavailable);
   EXPECT_EQ(media.start(stream.context_id, "nobody", true, true).error().category(),
             Category::not_found);
