@@ -245,7 +245,8 @@ class MrfpInterop(unittest.TestCase):
                  "\r\nMessage-ID: messageA1\r\nByte-Range: 1-6/6\r\nStatus: 000 200 OK\r\n"
                  "-------report01$\r\n".encode())
         report = alice.wait_for(b"Status: 000 200")
-        self.assertIn(f"To-Path: {PEER_PATH}\r\nFrom-Path: {a.msrp.local_path}\r\n".encode(), report)
+        paths = f"To-Path: {PEER_PATH}\r\nFrom-Path: {a.msrp.local_path}\r\n"
+        self.assertIn(paths.encode(), report)
         bob.send(msrp_send(b.msrp.local_path, OTHER_PATH, "tranbob01", "messageB1", "hi alice"))
         alice.wait_for(b"hi alice\r\n-------")
         bob.wait_for(b"MSRP tranbob01 200 OK\r\n")
