@@ -46,8 +46,8 @@ Result<std::shared_ptr<const OpenIdentity>> KeyDirectory::open(const Identity& i
   opened->kind = identity.kind;
   opened->state = identity.state;
   for (const WrappedKey& psk : identity.psks) {
-    opened->psks.push_back(
-        {psk.id, TRY(kek_.unwrap<PskTag>(psk.wrapped, {KeyKind::psk, identity.uri, psk.id}))});
+    Psk key = TRY(kek_.unwrap<PskTag>(psk.wrapped, {KeyKind::psk, identity.uri, psk.id}));
+    opened->psks.push_back({psk.id, std::move(key)});
   }
   for (const WrappedKey& tpk : identity.shared_tpks) opened->shared_tpk_ids.push_back(tpk.id);
   return opened;
