@@ -62,7 +62,13 @@ grpc::Status to_status(grpc::StatusCode code, const std::string& text,
 Error to_error(const grpc::Status& status, std::string_view what) {
   std::string text(what);
   text += ": ";
-  text += status.error_message().empty() ? "the server gave no reason" : status.error_message();
+  if (!status.error_message().empty()) {
+    text += status.error_message();
+  } else if (status.error_code() == grpc::StatusCode::UNIMPLEMENTED) {
+    text += "this port does not serve the call; is it the right address?";
+  } else {
+    text += "the server gave no reason";
+  }
   return {category_of(status.error_code()), std::move(text)};
 }
 

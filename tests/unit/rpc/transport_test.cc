@@ -246,6 +246,11 @@ TEST_F(Transport, AStatusCarriesOneMessageAsDetail) {
   EXPECT_EQ(error.text(), "request ticket: refused");
 }
 
+TEST(Status, ACallThatThePortDoesNotServeSaysSo) {
+  const Error error = to_error({grpc::StatusCode::UNIMPLEMENTED, ""}, "list identities");
+  EXPECT_NE(error.text().find("this port does not serve the call"), std::string::npos);
+}
+
 TEST_F(Transport, GrpcSendsNothingTwice) {
   start(grpc::InsecureServerCredentials());
   std::atomic<int> calls{0};
