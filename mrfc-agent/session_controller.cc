@@ -18,7 +18,15 @@ Result<std::string> SessionController::open(std::string& trace_id,
                                             const std::shared_ptr<Slot>& slot) {
   std::string session_id = to_hex(TRY(with_.env.random.bytes(kSessionIdOctets)));
   if (trace_id.empty()) trace_id = session_id;
-  TRY(with_.sessions.open(session_id, trace_id));
+  auto opened = with_.sessions.open(session_id, trace_id);
+  if (!opened && opened.error().category() == Category::busy) {
+    // A caller that never releases must not block the others: what is over makes room.
+    for (const std::string& ended : with_.sessions.ended()) {
+      static_cast<void>(release(ended, {}));
+    }
+    opened = with_.sessions.open(session_id, trace_id);
+  }
+  TRY(std::move(opened));
   const std::scoped_lock lock(mutex_);
   slots_.emplace(session_id, slot);
   return session_id;

@@ -25,7 +25,7 @@ bool same_user(const mikey::Identity& identity, const std::string& user) {
 
 Result<std::string> serving_identity(const SessionPolicy& policy, const std::string& served) {
   if (served.empty()) return policy.identity;
-  const std::string wanted = TRY(user_identity(served));
+  std::string wanted = TRY(user_identity(served));
   if (wanted == policy.identity) return wanted;
   if (std::ranges::find(policy.conferences, wanted) != policy.conferences.end()) return wanted;
   return fail(Category::denied,

@@ -190,6 +190,16 @@ std::size_t SessionStore::size() const {
   return sessions_.size();
 }
 
+std::vector<std::string> SessionStore::ended() const {
+  std::vector<std::string> out;
+  for (const SessionStatus& session : list()) {
+    const bool over = std::ranges::all_of(
+        session.media, [](const MediaStatus& media) { return has_ended(media.state); });
+    if (!session.media.empty() && over) out.push_back(session.session_id);
+  }
+  return out;
+}
+
 std::vector<StreamKey> SessionStore::streams(const std::string& session_id) const {
   const std::scoped_lock lock(mutex_);
   std::vector<StreamKey> out;

@@ -48,6 +48,8 @@ class SessionStore {
   std::optional<SessionStatus> find(const std::string& session_id) const;
   std::vector<SessionStatus> list() const;  // oldest first
   std::size_t size() const;
+  // Those whose media have all ended, oldest first.
+  std::vector<std::string> ended() const;
   std::vector<StreamKey> streams(const std::string& session_id) const;
   std::vector<StreamKey> all_streams() const;
 

@@ -34,9 +34,9 @@ Result<std::unique_ptr<MrfcCtlClient>> connect(const Connection& to,
   rpc::ChannelOptions options;
   options.server_name = to.server_name;
   const rpc::ChannelTls tls{to.ca, to.certificate, to.private_key};
-  auto channel = TRY(rpc::open_tls_channel(to.server, tls, options));
+  const auto channel = TRY(rpc::open_tls_channel(to.server, tls, options));
   return std::make_unique<MrfcCtlClient>(
-      std::move(channel), to.output == "json" ? OutputFormat::json : OutputFormat::table, timeout);
+      channel, to.output == "json" ? OutputFormat::json : OutputFormat::table, timeout);
 }
 
 int print(const Result<CtlText>& text) {

@@ -177,7 +177,7 @@ struct MrfcCtlClient::Impl {
   const std::chrono::milliseconds timeout;
 };
 
-MrfcCtlClient::MrfcCtlClient(std::shared_ptr<grpc::Channel> channel, OutputFormat format,
+MrfcCtlClient::MrfcCtlClient(const std::shared_ptr<grpc::Channel>& channel, OutputFormat format,
                              std::chrono::milliseconds timeout)
     : impl_(std::make_unique<Impl>(channel, format, timeout)) {}
 MrfcCtlClient::~MrfcCtlClient() = default;

@@ -59,7 +59,7 @@ struct CtlText {
 // unavailable when the MRFC cannot be reached in time. One thread.
 class MrfcCtlClient {
  public:
-  MrfcCtlClient(std::shared_ptr<grpc::Channel> channel, OutputFormat format,
+  MrfcCtlClient(const std::shared_ptr<grpc::Channel>& channel, OutputFormat format,
                 std::chrono::milliseconds timeout);
   MrfcCtlClient(const MrfcCtlClient&) = delete;
   MrfcCtlClient& operator=(const MrfcCtlClient&) = delete;
