@@ -394,6 +394,7 @@ TEST_F(DialInTest, MRFC_R3_OneTransferCannotProtectTwoMLines) {
          true);
 }
 
+// MRFC-B7
 TEST_F(DialInTest, MRFC_B7_OffRejectsSecuredMLines) {
   policy.media_security = false;
   const Error error = refuse(incoming(user_offers().sdp()), false);

@@ -388,6 +388,7 @@ TEST_F(MrfcTest, MRFC_I2_SwappedAnswersOfTwoMLinesAbort) {
   expect_nothing_happened();
 }
 
+// MRFC-B7
 TEST_F(MrfcTest, MRFC_B7_OffMeansNoSecuredOfferAndNoOther) {
   policy.media_security = false;
   const auto created = controller->create_offer(offer_to(kAlice));

@@ -251,6 +251,7 @@ TEST_F(MediaControlClientTest, MRFC_I6_KeysRolesAndSuitesArrive) {
   EXPECT_EQ(mrfp.release.stream_id(), "s1");
 }
 
+// MRFC-B8
 TEST_F(MediaControlClientTest, MRFC_B8_WithoutAClientCertificateThereIsNoMp) {
   const auto reserved = connect(false)->reserve_msrp("", "");
   ASSERT_FALSE(reserved);

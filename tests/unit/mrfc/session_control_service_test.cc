@@ -71,6 +71,7 @@ class ServiceTest : public MrfcTest {
   std::unique_ptr<v1::SessionControl::Stub> stub;
 };
 
+// MRFC-B8
 TEST_F(ServiceTest, MRFC_B8_EveryMethodHasARowAndStrangersMayCallNone) {
   EXPECT_THAT(guard.uncovered({"keystub.v1.SessionControl"}), IsEmpty());
   const auto strangers = v1::SessionControl::NewStub(channel("stranger"));
