@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "mikey/exchange.h"
+#include "mikey/psk_identity.h"
 #include "mikey/transfer_exchange.h"
-#include "mrfc-agent/psk_identity.h"
 #include "mrfc-agent/roles.h"
 #include "mrfc-agent/session_types.h"
 
@@ -41,7 +41,7 @@ struct SessionPolicy {
   std::vector<std::string> accept_types;
   // Where an offer leaves it to us (actpass) who connects: we do.
   bool prefer_active = true;
-  PskIdentityPattern psk_identity;
+  mikey::PskIdentityPattern psk_identity;
 };
 
 // The identity that serves the session: `served` must be one of ours, empty is the MRFC. Denied

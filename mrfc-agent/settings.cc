@@ -108,8 +108,8 @@ void read_media(service::Config& config, Settings& settings) {
   if (policy.accept_types.empty()) config.fault("media.accept_types", "must not be empty");
   policy.prefer_active =
       config.choice("media.preferred_setup", "active", {"active", "passive"}) == "active";
-  auto pattern = PskIdentityPattern::parse(
-      config.string("media.psk_identity", std::string(kDefaultPskIdentityPattern)));
+  auto pattern = mikey::PskIdentityPattern::parse(
+      config.string("media.psk_identity", std::string(mikey::kDefaultPskIdentityPattern)));
   if (pattern) {
     policy.psk_identity = std::move(*pattern);
   } else {

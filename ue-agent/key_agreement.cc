@@ -3,7 +3,7 @@
 
 #include <ctime>
 
-#include "base/bytes.h"
+#include "mikey/psk_identity.h"
 
 namespace keystub::ue {
 
@@ -33,11 +33,8 @@ Result<tlspsk::Candidate> stream_key(const mikey::EstablishedTransfer& transfer)
     return fail(Category::internal, "the transfer does not key exactly one TLS session");
   }
   const auto& session = transfer.sessions.front();
-  ByteWriter csb_id;
-  csb_id.u32(transfer.csb_id);
-  std::string identity = "mikey-ticket;" + to_hex(csb_id.view()) + ";" +
-                         to_hex(Bytes(&session.cs_id, 1)) + ";" +
-                         to_hex(Bytes(transfer.mac).first(8));
+  std::string identity =
+      mikey::PskIdentityPattern().format(transfer.csb_id, session.cs_id, transfer.mac);
   return tlspsk::Candidate{std::move(identity), session.tek.retag<PskTag>(), {}};
 }
 

@@ -10,7 +10,8 @@ std::unexpected<Error> ByteReader::cut_short(std::size_t needed, std::string_vie
 }
 
 Result<Bytes> ByteReader::bytes(std::size_t count, std::string_view field) {
-  if (remaining() < count) [[unlikely]] return cut_short(count, field);
+  if (remaining() < count) [[unlikely]]
+    return cut_short(count, field);
   const Bytes out = data_.subspan(position_, count);
   position_ += count;
   return out;

@@ -63,7 +63,8 @@ class ByteReader {
  private:
   template <class Int>
   Result<Int> integer(std::string_view field) {
-    if (remaining() < sizeof(Int)) [[unlikely]] return cut_short(sizeof(Int), field);
+    if (remaining() < sizeof(Int)) [[unlikely]]
+      return cut_short(sizeof(Int), field);
     Int value = 0;
     for (std::size_t i = 0; i < sizeof(Int); ++i) {
       value = static_cast<Int>(static_cast<std::uint64_t>(value) << 8 | data_[position_ + i]);

@@ -15,9 +15,8 @@ std::uint64_t to_ntp(WallTime time) noexcept {
   const auto ntp_seconds =
       static_cast<std::uint32_t>(seconds.time_since_epoch().count() + kNtpToUnixSeconds);
   // Rounded up, so that from_ntp(to_ntp(t)) == t for every whole nanosecond.
-  const std::uint64_t fraction =
-      ((nanos << 32) + static_cast<std::uint64_t>(kNanosPerSecond) - 1) /
-      static_cast<std::uint64_t>(kNanosPerSecond);
+  const std::uint64_t fraction = ((nanos << 32) + static_cast<std::uint64_t>(kNanosPerSecond) - 1) /
+                                 static_cast<std::uint64_t>(kNanosPerSecond);
   return static_cast<std::uint64_t>(ntp_seconds) << 32 | fraction;
 }
 

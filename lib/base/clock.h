@@ -27,8 +27,7 @@ class Clock {
 class SystemClock final : public Clock {
  public:
   WallTime now() const override {
-    return std::chrono::time_point_cast<std::chrono::nanoseconds>(
-        std::chrono::system_clock::now());
+    return std::chrono::time_point_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now());
   }
   SteadyTime steady_now() const override { return std::chrono::steady_clock::now(); }
 };

@@ -30,8 +30,12 @@ struct CryptoSession {
   ByteVector spi;           // at most 255 octets; may be empty in an initial message
 
   static CryptoSession from(const CryptoSessionView& view) {
-    return {view.cs_id, view.prot_type, view.s_flag, to_vector(view.policies),
-            to_vector(view.session_data), to_vector(view.spi)};
+    return {view.cs_id,
+            view.prot_type,
+            view.s_flag,
+            to_vector(view.policies),
+            to_vector(view.session_data),
+            to_vector(view.spi)};
   }
 
   friend bool operator==(const CryptoSession&, const CryptoSession&) = default;

@@ -15,7 +15,7 @@ constexpr std::uint8_t kInitiatorData = 0x04;
 constexpr std::uint8_t kTicket = 0x05;
 constexpr std::uint8_t kMpk = 0x06;
 
-constexpr std::size_t kSaltOctets = 14;     // AES-CM: S has 112 bits (RFC 3830 4.2.3)
+constexpr std::size_t kSaltOctets = 14;  // AES-CM: S has 112 bits (RFC 3830 4.2.3)
 
 }  // namespace
 
@@ -90,11 +90,12 @@ Result<MessageKeys> derive_message_keys(const Suite& suite, Bytes inkey,
 Result<MessageKeys> derive_ticket_keys(const Suite& suite, const Tpk& tpk, Bytes rand) {
   auto prf = TRY(Prf::keyed(suite.prf, tpk.reveal()));
   MessageKeys keys;
-  keys.encr = TRY(
-      derive<EncrKey>(prf, Label::ticket(KeyConstant::message_encr, rand), suite.key_octets));
-  keys.salt = TRY(derive<SaltKey>(prf, Label::ticket(KeyConstant::message_salt, rand), kSaltOctets));
-  keys.auth = TRY(
-      derive<AuthKey>(prf, Label::ticket(KeyConstant::message_auth, rand), suite.auth_octets));
+  keys.encr =
+      TRY(derive<EncrKey>(prf, Label::ticket(KeyConstant::message_encr, rand), suite.key_octets));
+  keys.salt =
+      TRY(derive<SaltKey>(prf, Label::ticket(KeyConstant::message_salt, rand), kSaltOctets));
+  keys.auth =
+      TRY(derive<AuthKey>(prf, Label::ticket(KeyConstant::message_auth, rand), suite.auth_octets));
   return keys;
 }
 

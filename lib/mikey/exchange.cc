@@ -19,17 +19,17 @@ Result<void> require_type(const Message& message, DataType expected) {
       const std::optional<Payload> payload = TRY(walker.next());
       if (!payload) break;
       if (const auto* error = std::get_if<ErrorView>(&payload->value)) {
-        return refuse(Category::denied, error->number,
-                      "the other side answered with a MIKEY Error: " +
-                          std::string(name_of(error->number)));
+        return refuse(
+            Category::denied, error->number,
+            "the other side answered with a MIKEY Error: " + std::string(name_of(error->number)));
       }
     }
     return fail(Category::denied, "the other side answered with a MIKEY Error without a reason");
   }
-  return refuse(Category::malformed, ErrorNo::invalid_dt,
-                "expected a " + std::string(name_of(expected)) + ", got a " +
-                    std::string(message.name()),
-                Place{message.name(), "HDR", "RFC 6043 6.1", 1});
+  return refuse(
+      Category::malformed, ErrorNo::invalid_dt,
+      "expected a " + std::string(name_of(expected)) + ", got a " + std::string(message.name()),
+      Place{message.name(), "HDR", "RFC 6043 6.1", 1});
 }
 
 Result<void> require_same_header(const Message& response, PrfFunc prf, std::uint32_t csb_id) {
@@ -95,8 +95,8 @@ Result<void> check_rand_length(std::size_t rand_octets, std::size_t longest_key,
   if (rand_octets < longest_key) {
     place.clause = "RFC 6043 12.1";
     return fail(Category::malformed,
-                "RANDs of " + std::to_string(rand_octets * 8) + " bits are too short for a key of " +
-                    std::to_string(longest_key * 8) + " bits",
+                "RANDs of " + std::to_string(rand_octets * 8) +
+                    " bits are too short for a key of " + std::to_string(longest_key * 8) + " bits",
                 place);
   }
   return {};

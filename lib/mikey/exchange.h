@@ -21,10 +21,10 @@ struct Environment {
 
 // How an initiator or a responder is known to its KMS.
 struct KmsCredentials {
-  Identity self;        // the identity that requests or resolves
-  Identity kms;         // IDRkms
-  std::string psk_id;   // IDRpsk; empty: left out
-  Psk psk;              // 16 octets or more
+  Identity self;       // the identity that requests or resolves
+  Identity kms;        // IDRkms
+  std::string psk_id;  // IDRpsk; empty: left out
+  Psk psk;             // 16 octets or more
 };
 
 // A ticket that its initiator may use: granted by the KMS (mode 1) or issued by itself (mode 3).
@@ -32,7 +32,7 @@ struct GrantedTicket {
   ByteVector body;  // from Ticket Type to the end of Ticket Data
   TicketPolicy policy;
   Mpk mpki;
-  Mpk mpkr;         // empty without key forking
+  Mpk mpkr;  // empty without key forking
   ByteVector mpk_spi;
   std::vector<SessionKey> session_keys;
 

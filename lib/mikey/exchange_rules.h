@@ -9,7 +9,8 @@
 namespace keystub::mikey {
 
 // A refusal with a MIKEY Error number.
-std::unexpected<Error> refuse(Category category, ErrorNo number, std::string text, Place place = {});
+std::unexpected<Error> refuse(Category category, ErrorNo number, std::string text,
+                              Place place = {});
 
 // The message's type must be `expected`. A MIKEY Error message becomes an error that names its
 // number; as it may be forged, it is only a recommendation (RFC 3830 5.1.2).
@@ -38,7 +39,8 @@ Result<T> require(const std::optional<T>& field, const Message& message, std::st
 }
 
 // Session keys longer than 128 bits forbid the 128-bit algorithms (12.1).
-Result<void> check_key_lengths(const Suite& suite, const std::vector<SessionKey>& keys, Place place);
+Result<void> check_key_lengths(const Suite& suite, const std::vector<SessionKey>& keys,
+                               Place place);
 
 // A RAND, or two together, must be as long as the longest key that it freshens (12.1).
 Result<void> check_rand_length(std::size_t rand_octets, std::size_t longest_key, Place place);

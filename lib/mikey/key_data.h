@@ -33,7 +33,7 @@ struct KeyWish {
 struct SessionKey {
   KeyType type = KeyType::tgk;
   CarriedKey key;
-  SaltKey salt;    // empty unless has_salt(type)
+  SaltKey salt;  // empty unless has_salt(type)
   ByteVector spi;
 
   SessionKey clone() const { return {type, key.clone(), salt.clone(), spi}; }

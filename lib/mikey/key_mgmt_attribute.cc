@@ -19,8 +19,9 @@ Result<KeyMgmt> read_key_mgmt(const std::vector<std::string_view>& values) {
     if (value.starts_with(' ')) value.remove_prefix(1);
     const std::size_t space = value.find(' ');
     if (space == 0 || space == std::string_view::npos) {
-      return fail(Category::malformed,
-                  "a=key-mgmt needs a protocol and its data, separated by one space (RFC 4567 3.1)");
+      return fail(
+          Category::malformed,
+          "a=key-mgmt needs a protocol and its data, separated by one space (RFC 4567 3.1)");
     }
     const std::string_view protocol = value.substr(0, space);
     if (!found.protocol_list.empty()) found.protocol_list += ';';
@@ -36,10 +37,10 @@ Result<KeyMgmt> read_key_mgmt(const std::vector<std::string_view>& values) {
     found.message = std::move(*message);
   }
   if (!has_mikey) {
-    return fail(Category::denied,
-                values.empty() ? "there is no a=key-mgmt line"
-                               : "none of the offered key management protocols (" +
-                                     found.protocol_list + ") is mikey");
+    return fail(Category::denied, values.empty()
+                                      ? "there is no a=key-mgmt line"
+                                      : "none of the offered key management protocols (" +
+                                            found.protocol_list + ") is mikey");
   }
   return found;
 }

@@ -27,8 +27,8 @@ Result<CertificateHashView> decode_chash(ByteReader& reader) {
     return reader.malformed("hash function " + std::to_string(static_cast<int>(hash)) +
                             " is unassigned, so the length of the hash is unknown");
   }
-  return CertificateHashView{
-      hash, TRY(reader.bytes(kHashSizes[static_cast<std::size_t>(hash)], "Hash"))};
+  return CertificateHashView{hash,
+                             TRY(reader.bytes(kHashSizes[static_cast<std::size_t>(hash)], "Hash"))};
 }
 
 Result<EnvelopeView> decode_pke(ByteReader& reader) {
@@ -137,12 +137,11 @@ Result<Header> decode_header(ByteReader& reader) {
   Header header;
   header.data_type = static_cast<DataType>(TRY(reader.u8("data type")));
   if (header.data_type > DataType::resolve_resp) {
-    return std::unexpected(
-        Error(Category::malformed,
-              "data type " + std::to_string(static_cast<int>(header.data_type)) +
-                  " is not one of RFC 3830, RFC 4650, RFC 4738 and RFC 6043",
-              reader.here())
-            .set_mikey_error_no(static_cast<std::uint8_t>(ErrorNo::invalid_dt)));
+    return std::unexpected(Error(Category::malformed,
+                                 "data type " + std::to_string(static_cast<int>(header.data_type)) +
+                                     " is not one of RFC 3830, RFC 4650, RFC 4738 and RFC 6043",
+                                 reader.here())
+                               .set_mikey_error_no(static_cast<std::uint8_t>(ErrorNo::invalid_dt)));
   }
   reader.rename_message(name_of(header.data_type));
   header.next_payload = static_cast<PayloadType>(TRY(reader.u8("next payload")));

@@ -68,11 +68,10 @@ struct TicketHeaderView {
   Bytes data;
 };
 
-using PayloadValue =
-    std::variant<Timestamp, RoleTimestamp, RandView, RoleRandView, IdentityView, RoleIdentity,
-                 CertificateView, CertificateHashView, EnvelopeView, SignatureView,
-                 VerificationView, SecurityPolicyView, ErrorView, ExtensionView, KemacView,
-                 TicketPolicyView, TicketView>;
+using PayloadValue = std::variant<Timestamp, RoleTimestamp, RandView, RoleRandView, IdentityView,
+                                  RoleIdentity, CertificateView, CertificateHashView, EnvelopeView,
+                                  SignatureView, VerificationView, SecurityPolicyView, ErrorView,
+                                  ExtensionView, KemacView, TicketPolicyView, TicketView>;
 
 struct Payload {
   PayloadType type = PayloadType::last;

@@ -12,8 +12,8 @@ MessageBuilder::MessageBuilder(DataType type, bool v_flag, PrfFunc prf, std::uin
   out_.u8(static_cast<std::uint8_t>((v_flag ? 0x80U : 0U) | static_cast<unsigned>(prf)));
   out_.u32(csb_id);
   out_.u8(static_cast<std::uint8_t>(sessions.size()));
-  out_.u8(static_cast<std::uint8_t>(sessions.empty() ? CsIdMapType::empty
-                                                     : CsIdMapType::generic_id));
+  out_.u8(
+      static_cast<std::uint8_t>(sessions.empty() ? CsIdMapType::empty : CsIdMapType::generic_id));
   for (const CryptoSession& session : sessions) encode_crypto_session(out_, session);
 }
 

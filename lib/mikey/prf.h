@@ -22,8 +22,8 @@ class Prf {
   explicit Prf(Hash hash) noexcept : hash_(hash) {}
 
   Hash hash_;
-  std::optional<Hmac> first_block_;   // s_1
-  std::vector<Hmac> other_blocks_;    // s_2 … s_n, only for keys longer than 256 bits
+  std::optional<Hmac> first_block_;  // s_1
+  std::vector<Hmac> other_blocks_;   // s_2 … s_n, only for keys longer than 256 bits
 };
 
 }  // namespace keystub::mikey

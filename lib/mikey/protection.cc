@@ -17,7 +17,8 @@ struct CipherContextDeleter {
 };
 
 std::unexpected<Error> aes_failed() {
-  return fail(Category::internal, "OpenSSL cannot run AES in counter mode; check its configuration");
+  return fail(Category::internal,
+              "OpenSSL cannot run AES in counter mode; check its configuration");
 }
 
 }  // namespace
@@ -50,7 +51,8 @@ Result<void> aes_cm(const Suite& suite, const MessageKeys& keys, std::uint32_t c
   std::array<std::uint8_t, 16> iv{};
   std::memcpy(iv.data(), keys.salt.reveal().data(), keys.salt.size());
   const std::uint64_t time = t.as_64_bits();
-  for (std::size_t i = 0; i < 4; ++i) iv[2 + i] ^= static_cast<std::uint8_t>(csb_id >> (24 - 8 * i));
+  for (std::size_t i = 0; i < 4; ++i)
+    iv[2 + i] ^= static_cast<std::uint8_t>(csb_id >> (24 - 8 * i));
   for (std::size_t i = 0; i < 8; ++i) iv[6 + i] ^= static_cast<std::uint8_t>(time >> (56 - 8 * i));
 
   thread_local const std::unique_ptr<EVP_CIPHER_CTX, CipherContextDeleter> context(
@@ -58,11 +60,11 @@ Result<void> aes_cm(const Suite& suite, const MessageKeys& keys, std::uint32_t c
   const EVP_CIPHER* cipher =
       suite.encr == EncrAlg::aes_cm_128 ? EVP_aes_128_ctr() : EVP_aes_256_ctr();
   int written = 0;
-  const bool done =
-      context != nullptr &&
-      EVP_EncryptInit_ex2(context.get(), cipher, keys.encr.reveal().data(), iv.data(), nullptr) == 1 &&
-      EVP_EncryptUpdate(context.get(), out.data(), &written, in.data(),
-                        static_cast<int>(in.size())) == 1;
+  const bool done = context != nullptr &&
+                    EVP_EncryptInit_ex2(context.get(), cipher, keys.encr.reveal().data(), iv.data(),
+                                        nullptr) == 1 &&
+                    EVP_EncryptUpdate(context.get(), out.data(), &written, in.data(),
+                                      static_cast<int>(in.size())) == 1;
   wipe(iv);
   if (context != nullptr) EVP_CIPHER_CTX_reset(context.get());  // forgets the key
   if (!done) return aes_failed();

@@ -18,9 +18,8 @@ Result<MessageKeys> request_keys(const Suite& suite, const Psk& psk, std::uint32
 
 Result<void> check_psk(const Psk& psk) {
   if (psk.size() < kMinimumKeyOctets || psk.size() > kMaximumRandOctets) {
-    return fail(Category::malformed,
-                "the pre-shared key has " + std::to_string(psk.bits()) +
-                    " bits; 128 to 2040 are possible (RFC 6043 12.1)");
+    return fail(Category::malformed, "the pre-shared key has " + std::to_string(psk.bits()) +
+                                         " bits; 128 to 2040 are possible (RFC 6043 12.1)");
   }
   return {};
 }
@@ -140,8 +139,7 @@ Result<GrantedTicket> issue_ticket(const Environment& env, TicketPolicy policy,
   const Suite& suite = suite_of(policy.prf);
   const std::vector<KeyWish> wishes = std::exchange(policy.keys, {});
   TicketKeys keys = TRY(make_ticket_keys(env.random, suite, wishes));
-  const ByteVector rand =
-      TRY(env.random.bytes(std::max(protection.key.size(), keys.mpk.size())));
+  const ByteVector rand = TRY(env.random.bytes(std::max(protection.key.size(), keys.mpk.size())));
   SealedTicket sealed = TRY(seal_ticket(policy, keys, protection, fresh_t(env), rand));
   GrantedTicket granted;
   granted.body = std::move(sealed.body);
@@ -187,14 +185,13 @@ Result<AuthenticatedRequest::Grant> AuthenticatedRequest::grant(
   const Suite& suite = this->suite();
   granted.keys.clear();
   const TicketKeys keys = TRY(make_ticket_keys(env.random, suite, wishes));
-  const ByteVector rand =
-      TRY(env.random.bytes(std::max(protection.key.size(), keys.mpk.size())));
+  const ByteVector rand = TRY(env.random.bytes(std::max(protection.key.size(), keys.mpk.size())));
   const SealedTicket sealed = TRY(seal_ticket(granted, keys, protection, fresh_t(env), rand));
 
   const Timestamp t = fresh_t(env);
   const std::uint32_t csb_id = message_.header.csb_id;
-  const MessageKeys protecting = TRY(
-      request_keys(suite, psk_, csb_id, true, *message_.randr_i, Protects::integrity_and_keys));
+  const MessageKeys protecting =
+      TRY(request_keys(suite, psk_, csb_id, true, *message_.randr_i, Protects::integrity_and_keys));
   const PlainKeyData plain =
       granted.flags.has(TicketFlag::i_forking)
           ? encode_kemac_keys({&sealed.mpki, &sealed.mpkr}, keys.mpk_spi, keys.session_keys)
@@ -203,8 +200,7 @@ Result<AuthenticatedRequest::Grant> AuthenticatedRequest::grant(
   MessageBuilder builder(DataType::request_resp, false, suite.prf, csb_id);
   builder.t(t).idr(IdRole::kms, kms_).ticket(sealed.body, {}).kemac(suite.encr, encrypted);
   Grant out;
-  out.message =
-      TRY(finish_with_mac(std::move(builder), suite, protecting.auth, {message_.bytes}));
+  out.message = TRY(finish_with_mac(std::move(builder), suite, protecting.auth, {message_.bytes}));
   // The MAC of the ticket's V ends its body.
   out.ticket_id = TRY(ticket_id_of_mac(Bytes(sealed.body).last(suite.auth_octets)));
   return out;

@@ -67,7 +67,9 @@ class AuthenticatedRequest {
  private:
   friend class ReceivedRequest;
   AuthenticatedRequest(Message message, TicketPolicy wish, Psk psk, Identity kms)
-      : message_(std::move(message)), wish_(std::move(wish)), psk_(std::move(psk)),
+      : message_(std::move(message)),
+        wish_(std::move(wish)),
+        psk_(std::move(psk)),
         kms_(std::move(kms)) {}
 
   Message message_;

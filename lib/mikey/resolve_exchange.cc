@@ -61,9 +61,9 @@ Result<TicketResolve> TicketResolve::start(const Environment& env,
                                            const KmsCredentials& credentials,
                                            const TicketView& ticket) {
   if (credentials.psk.size() < kMinimumKeyOctets || credentials.psk.size() > 255) {
-    return fail(Category::malformed,
-                "the pre-shared key has " + std::to_string(credentials.psk.bits()) +
-                    " bits; 128 to 2040 are possible (RFC 6043 12.1)");
+    return fail(Category::malformed, "the pre-shared key has " +
+                                         std::to_string(credentials.psk.bits()) +
+                                         " bits; 128 to 2040 are possible (RFC 6043 12.1)");
   }
   TicketResolve resolve(credentials);
   resolve.prf_ = ticket.policy.prf;
@@ -117,10 +117,9 @@ Result<ResolvedTicket> TicketResolve::finish(Bytes resolve_resp) const {
     const IdentityView idr_r = TRY(require(message.idr_r, message, "IDRr", "RFC 6043 4.2.3.5"));
     const Bytes randr_kms =
         TRY(require(message.randr_kms, message, "RANDRkms", "RFC 6043 4.2.3.5"));
-    TRY(check_rand_length(
-        randr_kms.size(),
-        std::max(carried.mpks[1].size(), longest_tgk(carried.session_keys)),
-        message.place("RANDR", "RFC 6043 12.1", randr_kms.data())));
+    TRY(check_rand_length(randr_kms.size(),
+                          std::max(carried.mpks[1].size(), longest_tgk(carried.session_keys)),
+                          message.place("RANDR", "RFC 6043 12.1", randr_kms.data())));
     resolved.mpkr_forked = std::move(carried.mpks[1]);
     resolved.idr_r.emplace(idr_r);
     resolved.randr_kms = to_vector(randr_kms);
@@ -174,14 +173,13 @@ Result<OpenedResolve> AuthenticatedResolve::open(const Tpk& tpk) const {
 }
 
 Result<ByteVector> AuthenticatedResolve::refuse(const Environment& env, ErrorNo number) const {
-  const MessageKeys keys = TRY(resolve_keys(suite_of(message_.header.prf), psk_,
-                                            message_.header.csb_id, false, *message_.randr_r,
-                                            Protects::integrity));
+  const MessageKeys keys =
+      TRY(resolve_keys(suite_of(message_.header.prf), psk_, message_.header.csb_id, false,
+                       *message_.randr_r, Protects::integrity));
   return build_authenticated_error(env, message_, number, keys.auth);
 }
 
-Result<ByteVector> OpenedResolve::respond(const Environment& env,
-                                          const Identity& responder) const {
+Result<ByteVector> OpenedResolve::respond(const Environment& env, const Identity& responder) const {
   const Suite& suite = suite_of(message_.header.prf);
   const std::uint32_t csb_id = message_.header.csb_id;
   const bool forking = policy_.flags.has(TicketFlag::i_forking);
@@ -189,22 +187,20 @@ Result<ByteVector> OpenedResolve::respond(const Environment& env,
   Mpk mpkr_forked;
   std::vector<SessionKey> session_keys;
   if (forking) {
-    randr_kms = TRY(env.random.bytes(std::max(
-        {suite.key_octets, ticket_.mpkr.size(), longest_tgk(ticket_.session_keys)})));
+    randr_kms = TRY(env.random.bytes(
+        std::max({suite.key_octets, ticket_.mpkr.size(), longest_tgk(ticket_.session_keys)})));
     for (const SessionKey& key : ticket_.session_keys) {
-      session_keys.push_back(
-          TRY(fork_session_key(policy_.prf, key, responder.bytes(), randr_kms)));
+      session_keys.push_back(TRY(fork_session_key(policy_.prf, key, responder.bytes(), randr_kms)));
     }
     mpkr_forked = TRY(fork_mpkr(policy_.prf, ticket_.mpkr, responder.bytes(), randr_kms));
   }
   const PlainKeyData plain =
-      forking
-          ? encode_kemac_keys({&ticket_.mpki, &mpkr_forked}, ticket_.mpk_spi, session_keys)
-          : encode_kemac_keys({&ticket_.mpki}, ticket_.mpk_spi, ticket_.session_keys);
+      forking ? encode_kemac_keys({&ticket_.mpki, &mpkr_forked}, ticket_.mpk_spi, session_keys)
+              : encode_kemac_keys({&ticket_.mpki}, ticket_.mpk_spi, ticket_.session_keys);
 
   const Timestamp t = fresh_t(env);
-  const MessageKeys keys = TRY(
-      resolve_keys(suite, psk_, csb_id, true, *message_.randr_r, Protects::integrity_and_keys));
+  const MessageKeys keys =
+      TRY(resolve_keys(suite, psk_, csb_id, true, *message_.randr_r, Protects::integrity_and_keys));
   const ByteVector encrypted = TRY(seal_kemac(suite, keys, csb_id, t, plain));
   MessageBuilder builder(DataType::resolve_resp, false, suite.prf, csb_id);
   builder.t(t).idr(IdRole::kms, kms_).kemac(suite.encr, encrypted);

@@ -61,8 +61,12 @@ class OpenedResolve {
   friend class AuthenticatedResolve;
   OpenedResolve(Message message, TicketPolicy policy, OpenedTicket ticket, TicketId id, Psk psk,
                 Identity kms)
-      : message_(std::move(message)), policy_(std::move(policy)), ticket_(std::move(ticket)),
-        ticket_id_(id), psk_(std::move(psk)), kms_(std::move(kms)) {}
+      : message_(std::move(message)),
+        policy_(std::move(policy)),
+        ticket_(std::move(ticket)),
+        ticket_id_(id),
+        psk_(std::move(psk)),
+        kms_(std::move(kms)) {}
 
   Message message_;
   TicketPolicy policy_;
@@ -89,8 +93,11 @@ class AuthenticatedResolve {
   friend class ReceivedResolve;
   AuthenticatedResolve(Message message, TicketPolicy policy, TicketDataView data, Psk psk,
                        Identity kms)
-      : message_(std::move(message)), policy_(std::move(policy)), ticket_data_(data),
-        psk_(std::move(psk)), kms_(std::move(kms)) {}
+      : message_(std::move(message)),
+        policy_(std::move(policy)),
+        ticket_data_(data),
+        psk_(std::move(psk)),
+        kms_(std::move(kms)) {}
 
   Message message_;
   TicketPolicy policy_;

@@ -14,8 +14,9 @@ constexpr std::uint32_t kTicketCsbId = 0xFFFFFFFF;
 constexpr std::size_t kSpiOctets = 4;
 
 std::unexpected<Error> invalid_ticket(std::string text, Place place) {
-  return std::unexpected(Error(Category::malformed, std::move(text), place)
-                             .set_mikey_error_no(static_cast<std::uint8_t>(ErrorNo::invalid_ticket)));
+  return std::unexpected(
+      Error(Category::malformed, std::move(text), place)
+          .set_mikey_error_no(static_cast<std::uint8_t>(ErrorNo::invalid_ticket)));
 }
 
 }  // namespace
@@ -40,7 +41,8 @@ Result<SealedTicket> seal_ticket(const TicketPolicy& policy, const TicketKeys& k
                                  Bytes rand) {
   TRY(policy.flags.check());
   if (!policy.keys.empty()) {
-    return fail(Category::internal, "a granted Ticket Policy must not carry a KEMAC (RFC 6043 6.10)");
+    return fail(Category::internal,
+                "a granted Ticket Policy must not carry a KEMAC (RFC 6043 6.10)");
   }
   if (policy.idr_r.empty()) {
     return fail(Category::internal, "a Ticket Policy must name a responder (RFC 6043 6.10)");
@@ -108,9 +110,8 @@ Result<TicketDataView> parse_ticket_data(const TicketView& ticket, std::string_v
   const auto once = [&](bool& seen, const Payload& payload) -> Result<void> {
     if (has_v) return reader.malformed_at(payload.offset, "V must be the last of the Ticket Data");
     if (seen) {
-      return reader.malformed_at(payload.offset,
-                                 "a second " + std::string(name_of(payload.type)) +
-                                     " in the Ticket Data");
+      return reader.malformed_at(
+          payload.offset, "a second " + std::string(name_of(payload.type)) + " in the Ticket Data");
     }
     seen = true;
     return {};
@@ -159,8 +160,7 @@ Result<OpenedTicket> open_ticket(const TicketView& ticket, const TicketDataView&
   const MessageKeys keys = TRY(derive_ticket_keys(suite, tpk, data.rand));
   const Bytes covered = ticket.body.first(ticket.body.size() - data.mac.size());
   TRY(verify_mac(suite, keys.auth, {covered}, data.mac, place));
-  KemacKeys carried =
-      TRY(open_kemac(suite, keys, kTicketCsbId, data.t, data.kemac, place));
+  KemacKeys carried = TRY(open_kemac(suite, keys, kTicketCsbId, data.t, data.kemac, place));
   if (carried.mpks.size() != 1) {
     return invalid_ticket("a base ticket carries exactly one MPK", place);
   }

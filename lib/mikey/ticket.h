@@ -36,8 +36,8 @@ struct SealedTicket {
   Mpk mpkr;
 };
 
-// Seals `keys` under `protection`: `issued_at` is T, `rand` the RAND of the Ticket Data, at least as
-// long as the longest of TPK and MPK (RFC 6043 12.1).
+// Seals `keys` under `protection`: `issued_at` is T, `rand` the RAND of the Ticket Data, at least
+// as long as the longest of TPK and MPK (RFC 6043 12.1).
 Result<SealedTicket> seal_ticket(const TicketPolicy& policy, const TicketKeys& keys,
                                  const TicketProtection& protection, const Timestamp& issued_at,
                                  Bytes rand);

@@ -59,9 +59,8 @@ Result<void> TicketFlags::check() const {
   for (const Dependency& dependency : dependencies) {
     if (dependency.broken) {
       return std::unexpected(
-          Error(Category::malformed,
-                "ticket flags " + letters() + " contradict each other: " +
-                    std::string(dependency.rule) + " (RFC 6043 6.10)")
+          Error(Category::malformed, "ticket flags " + letters() + " contradict each other: " +
+                                         std::string(dependency.rule) + " (RFC 6043 6.10)")
               .set_mikey_error_no(static_cast<std::uint8_t>(ErrorNo::invalid_tppar)));
     }
   }
@@ -144,8 +143,8 @@ Result<TicketPolicyView> decode_tp(ByteReader& reader) {
   const std::uint8_t prf_and_d = TRY(reader.u8("PRF func and D"));
   const std::uint16_t flags_and_res = TRY(reader.u16("flags and Res"));
   view.prf = static_cast<PrfFunc>(prf_and_d >> 1);
-  view.flags = TicketFlags(
-      static_cast<std::uint16_t>((prf_and_d & 1U) << 11 | static_cast<unsigned>(flags_and_res >> 5)));
+  view.flags = TicketFlags(static_cast<std::uint16_t>((prf_and_d & 1U) << 11 |
+                                                      static_cast<unsigned>(flags_and_res >> 5)));
   view.reserved = flags_and_res & 0x1F;
   const std::uint16_t length = TRY(reader.u16("TP Data length"));
   view.tp_data_offset = reader.offset();

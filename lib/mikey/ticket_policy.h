@@ -13,18 +13,18 @@ namespace keystub::mikey {
 
 // The twelve flags D to O. Bit values are those of the 16-bit word that follows the PRF field.
 enum class TicketFlag : std::uint16_t {
-  d_kms_generated = 0x800,       // the KMS generated the ticket (else the Initiator)
-  e_resolve_mandatory = 0x400,   // Ticket Resolve is mandatory
-  f_response = 0x200,            // TRANSFER_RESP shall be sent
-  g_randr_r = 0x100,             // the Responder generates RANDRr
-  h_randr_i = 0x080,             // RANDRi is used to derive keys from a TGK/GTGK
-  i_forking = 0x040,             // key forking
-  j_reusable = 0x020,            // the ticket may be reused
-  k_changed = 0x010,             // the KMS changed the wish
-  l_initiator_keys = 0x008,      // the Initiator may supply session keys
-  m_responder_keys = 0x004,      // the Responder may supply session keys
-  n_plain_initiator = 0x002,     // no additional processing for the Initiator
-  o_plain_responder = 0x001,     // no additional processing for the Responder
+  d_kms_generated = 0x800,      // the KMS generated the ticket (else the Initiator)
+  e_resolve_mandatory = 0x400,  // Ticket Resolve is mandatory
+  f_response = 0x200,           // TRANSFER_RESP shall be sent
+  g_randr_r = 0x100,            // the Responder generates RANDRr
+  h_randr_i = 0x080,            // RANDRi is used to derive keys from a TGK/GTGK
+  i_forking = 0x040,            // key forking
+  j_reusable = 0x020,           // the ticket may be reused
+  k_changed = 0x010,            // the KMS changed the wish
+  l_initiator_keys = 0x008,     // the Initiator may supply session keys
+  m_responder_keys = 0x004,     // the Responder may supply session keys
+  n_plain_initiator = 0x002,    // no additional processing for the Initiator
+  o_plain_responder = 0x001,    // no additional processing for the Responder
 };
 
 class TicketFlags {
@@ -55,10 +55,10 @@ class TicketFlags {
 };
 
 // The flag sets of the profile: key forking, mutual freshness, mandatory resolve.
-inline constexpr TicketFlags kMode1Flags{0xFC3};                 // D E F G H I N O, without J
-inline constexpr TicketFlags kMode1ReusableFlags{0xFE3};         // … and J
-inline constexpr TicketFlags kMode3Flags{0x7CB};                 // E F G H I L N O
-inline constexpr TicketFlags kMode3ReusableFlags{0x7EB};         // … and J
+inline constexpr TicketFlags kMode1Flags{0xFC3};          // D E F G H I N O, without J
+inline constexpr TicketFlags kMode1ReusableFlags{0xFE3};  // … and J
+inline constexpr TicketFlags kMode3Flags{0x7CB};          // E F G H I L N O
+inline constexpr TicketFlags kMode3ReusableFlags{0x7EB};  // … and J
 
 struct TicketType {
   std::uint16_t type = 2;
@@ -83,7 +83,7 @@ struct TicketPolicy {
   std::optional<Timestamp> trr;  // longest time between rekeyings, NTP-UTC-32
   std::vector<KeyWish> keys;     // only in a wished policy (the zeroed KEMAC)
   std::vector<Identity> idr_app;
-  std::vector<Identity> idr_r;   // at least one
+  std::vector<Identity> idr_r;  // at least one
 
   // From Ticket Type to the end of TP Data.
   void encode(ByteWriter& writer) const;
@@ -100,7 +100,7 @@ struct TicketPolicyView {
   PrfFunc prf = PrfFunc::mikey_1;
   TicketFlags flags;
   std::uint8_t reserved = 0;
-  Bytes tp_data;                 // First Payload octet and payloads
+  Bytes tp_data;                   // First Payload octet and payloads
   std::size_t tp_data_offset = 0;  // in the message, for errors
 
   // Reads TP Data. A payload that may occur once and occurs twice is refused; others are ignored.
@@ -112,7 +112,7 @@ struct TicketView {
   TicketPolicyView policy;
   Bytes ticket_data;
   std::size_t ticket_data_offset = 0;
-  Bytes initiator_data;          // empty: absent
+  Bytes initiator_data;  // empty: absent
   std::size_t initiator_data_offset = 0;
   // From Ticket Type to the end of Ticket Data: what a ticket is, wherever it travels.
   Bytes body;

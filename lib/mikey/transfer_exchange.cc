@@ -57,10 +57,10 @@ Result<Bytes> vi_mac(const Message& message) {
 // is identical to the MAC field in the Vi payload" (4.2.3.6).
 Result<void> check_vi(const Message& message) {
   if (!equal(TRY(vi_mac(message)), message.v->mac)) {
-    return refuse(Category::unauthenticated, ErrorNo::auth_failure,
-                  "the MAC in Vi is not the one in V: the ticket was put into another message",
-                  message.place("Initiator Data", "RFC 6043 4.2.3.6",
-                                message.ticket->initiator_data.data()));
+    return refuse(
+        Category::unauthenticated, ErrorNo::auth_failure,
+        "the MAC in Vi is not the one in V: the ticket was put into another message",
+        message.place("Initiator Data", "RFC 6043 4.2.3.6", message.ticket->initiator_data.data()));
   }
   return {};
 }
@@ -96,8 +96,8 @@ Result<std::vector<EstablishedSession>> derive_sessions(const Suite& suite,
                       to_hex(session.spi) + ", which names none of the ticket's keys",
                   Place{message, "HDR", "RFC 6043 6.1.1", 10});
     }
-    Tek tek = TRY(derive_tek(suite.prf, *key, session.cs_id, rands.randr_i, rands.randr_r,
-                             suite.key_octets));
+    Tek tek = TRY(
+        derive_tek(suite.prf, *key, session.cs_id, rands.randr_i, rands.randr_r, suite.key_octets));
     established.push_back(
         {session.cs_id, session.prot_type, session.spi, std::move(tek), key->salt.clone()});
   }
@@ -142,8 +142,9 @@ Result<TransferOffer> TransferOffer::start(const Environment& env,
                                            OfferParameters parameters) {
   const TicketFlags flags = ticket->policy.flags;
   if (!flags.has(TicketFlag::n_plain_initiator)) {
-    return fail(Category::denied,
-                "the ticket needs processing of its own by the initiator (N = 0), which is unknown");
+    return fail(
+        Category::denied,
+        "the ticket needs processing of its own by the initiator (N = 0), which is unknown");
   }
   TRY(check_sessions(parameters.sessions, "TRANSFER_INIT"));
   TransferOffer offer(std::move(ticket), std::move(parameters));
@@ -151,8 +152,8 @@ Result<TransferOffer> TransferOffer::start(const Environment& env,
   const OfferParameters& offered = offer.parameters_;
   const Suite& suite = granted.suite();
   offer.csb_id_ = TRY(fresh_csb_id(env));
-  offer.randr_i_ = TRY(env.random.bytes(std::max(
-      {suite.key_octets, granted.mpki.size(), longest_tgk(granted.session_keys)})));
+  offer.randr_i_ = TRY(env.random.bytes(
+      std::max({suite.key_octets, granted.mpki.size(), longest_tgk(granted.session_keys)})));
 
   // "The value of the V flag SHALL agree with the F flag in the Ticket Policy" (4.2.2.1).
   MessageBuilder builder(DataType::transfer_init, flags.has(TicketFlag::f_response), suite.prf,
@@ -168,9 +169,9 @@ Result<TransferOffer> TransferOffer::start(const Environment& env,
   const MessageKeys keys =
       TRY(derive_message_keys(suite, granted.mpki.reveal(),
                               {offer.csb_id_, false, offer.randr_i_, {}}, Protects::integrity));
-  const Mac mac = TRY(compute_mac(suite, keys.auth,
-                                  {builder.begin_v(suite.mac), offered.initiator.bytes(),
-                                   offered.responder.bytes()}));
+  const Mac mac = TRY(compute_mac(
+      suite, keys.auth,
+      {builder.begin_v(suite.mac), offered.initiator.bytes(), offered.responder.bytes()}));
   ByteVector initiator_data;
   if (flags.has(TicketFlag::i_forking)) {
     initiator_data = TRY(make_initiator_data(suite, granted.mpkr, mac));
@@ -248,9 +249,8 @@ Result<EstablishedTransfer> TransferOffer::accept(Bytes transfer_resp) const {
   EstablishedTransfer established;
   established.csb_id = csb_id_;
   established.peer = std::move(peer);
-  established.sessions =
-      TRY(derive_sessions(suite, sessions, keys, session_rands(flags, randr_i_, randr_r),
-                          message.name()));
+  established.sessions = TRY(derive_sessions(
+      suite, sessions, keys, session_rands(flags, randr_i_, randr_r), message.name()));
   established.mac = to_vector(message.v->mac);
   return established;
 }
@@ -276,8 +276,9 @@ Result<void> ReceivedTransfer::check_early(const ResponderProfile& profile, Wall
   const Place at_header{message_.name(), "HDR", "RFC 6043 4.2.2.2", 0};
   if (policy_.type != k3gppBaseTicket && policy_.type != kMikeyBaseTicket) {
     return refuse(Category::denied, ErrorNo::invalid_ticket,
-                  "ticket type " + std::to_string(policy_.type.type) + " is not supported; 1/1/1 "
-                  "and 2/1/1 are",
+                  "ticket type " + std::to_string(policy_.type.type) +
+                      " is not supported; 1/1/1 "
+                      "and 2/1/1 are",
                   at_ticket);
   }
   TRY(at(at_ticket, policy_.flags.check()));
@@ -313,8 +314,9 @@ Result<void> ReceivedTransfer::check_early(const ResponderProfile& profile, Wall
     }
   }
   const auto meant = [&](const Identity& pattern) {
-    return std::ranges::any_of(profile.own_identities,
-                               [&](const Identity& own) { return names(pattern.data, own.data); }) ||
+    return std::ranges::any_of(
+               profile.own_identities,
+               [&](const Identity& own) { return names(pattern.data, own.data); }) ||
            std::ranges::any_of(profile.group_patterns, [&](const std::string& group) {
              return names(group, pattern.data);
            });
@@ -341,13 +343,13 @@ Result<VerifiedTransfer> ReceivedTransfer::verify(ResolvedTicket resolved,
       Protects::integrity));
   const CoveredTransferInit covered = covered_by_mac(message_);
   TRY(verify_mac(suite, keys.auth,
-                 {covered.before, covered.after, initiator.bytes(), meant.bytes()},
-                 message_.v->mac, message_.place("V", "RFC 6043 5.5", message_.v->mac.data())));
+                 {covered.before, covered.after, initiator.bytes(), meant.bytes()}, message_.v->mac,
+                 message_.place("V", "RFC 6043 5.5", message_.v->mac.data())));
   if (policy_.flags.has(TicketFlag::i_forking)) TRY(check_vi(message_));
   if (initiator != *policy_.idr_i) {
     return refuse(Category::unauthenticated, ErrorNo::invalid_id,
-                  "the message claims to come from " + initiator.data +
-                      ", the ticket belongs to " + policy_.idr_i->data,
+                  "the message claims to come from " + initiator.data + ", the ticket belongs to " +
+                      policy_.idr_i->data,
                   message_.place("IDR", "RFC 6043 4.2.3", message_.bytes.data()));
   }
   if (message_.kemac) {
@@ -380,8 +382,8 @@ Result<TransferAnswer> VerifiedTransfer::respond(const Environment& env,
   }
   ByteVector randr_r;
   if (flags.has(TicketFlag::g_randr_r)) {
-    randr_r = TRY(env.random.bytes(std::max(
-        {suite.key_octets, ticket_.mpki.size(), longest_tgk(ticket_.session_keys)})));
+    randr_r = TRY(env.random.bytes(
+        std::max({suite.key_octets, ticket_.mpki.size(), longest_tgk(ticket_.session_keys)})));
   }
 
   TransferAnswer answer;
@@ -406,8 +408,7 @@ Result<TransferAnswer> VerifiedTransfer::respond(const Environment& env,
   const MessageKeys keys = TRY(derive_message_keys(
       suite, mpk.reveal(), {message_.header.csb_id, true, *message_.randr_i, randr_r},
       Protects::integrity));
-  answer.message =
-      TRY(finish_with_mac(std::move(builder), suite, keys.auth, {message_.bytes}));
+  answer.message = TRY(finish_with_mac(std::move(builder), suite, keys.auth, {message_.bytes}));
   answer.established.mac = to_vector(Bytes(answer.message).last(suite.auth_octets));
   return answer;
 }

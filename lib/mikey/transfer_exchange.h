@@ -80,8 +80,9 @@ class TransferOffer {
 
 // What a responder accepts without asking the KMS (RFC 6043 4.2.2.2, early reject).
 struct ResponderProfile {
-  std::vector<Identity> own_identities;    // any of them may be meant
-  std::vector<std::string> group_patterns;  // "sip:*@groups.example.com": groups to ask the KMS about
+  std::vector<Identity> own_identities;  // any of them may be meant
+  std::vector<std::string>
+      group_patterns;  // "sip:*@groups.example.com": groups to ask the KMS about
   bool accept_128_bit_suite = false;
   bool require_forking = true;
   // Crypto sessions: exactly one, TLS.

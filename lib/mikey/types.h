@@ -57,7 +57,7 @@ enum class PayloadType : std::uint8_t {
   ext = 21,
 };
 
-enum class PrfFunc : std::uint8_t { mikey_1 = 0, hmac_sha_256 = 1 };        // table 6.3
+enum class PrfFunc : std::uint8_t { mikey_1 = 0, hmac_sha_256 = 1 };               // table 6.3
 enum class CsIdMapType : std::uint8_t { srtp_id = 0, empty = 1, generic_id = 2 };  // table 6.4
 enum class EncrAlg : std::uint8_t { null = 0, aes_cm_128 = 1, aes_kw_128 = 2, aes_cm_256 = 3 };
 enum class MacAlg : std::uint8_t { null = 0, hmac_sha_1_160 = 1, hmac_sha_256_256 = 2 };

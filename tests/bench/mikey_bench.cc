@@ -43,8 +43,7 @@ class Floor {
         hmacs_.push_back({context(key), ByteVector(label)});
         hmacs_.push_back({context(key), ByteVector(32 + label)});
       } else if (step.at("step") == "mac") {
-        hmacs_.push_back(
-            {context(step.at("key")), hex(step.at("input").get<std::string>())});
+        hmacs_.push_back({context(step.at("key")), hex(step.at("input").get<std::string>())});
       } else {
         // The ticket's KEMAC is encrypted for one exchange and decrypted for the other.
         ciphers_.push_back(hex(step.at("input").get<std::string>()));

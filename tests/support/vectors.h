@@ -22,7 +22,9 @@ inline ByteVector hex(std::string_view text) { return from_hex(text).value(); }
 // Hands out NTP times in a fixed order; now() does not use one up.
 class VectorClock final : public Clock {
  public:
-  void push(std::string_view ntp_hex) { queue_.push_back(std::stoull(std::string(ntp_hex), nullptr, 16)); }
+  void push(std::string_view ntp_hex) {
+    queue_.push_back(std::stoull(std::string(ntp_hex), nullptr, 16));
+  }
 
   std::uint64_t ntp_now() const override {
     if (queue_.empty()) throw std::logic_error("the code under test asks for a time too many");
@@ -85,6 +87,5 @@ class Scenario {
   std::string name_;
   nlohmann::json json_;
 };
-
 
 }  // namespace keystub::testing

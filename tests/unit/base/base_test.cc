@@ -12,9 +12,13 @@ namespace keystub {
 namespace {
 
 TEST(Base64, EncodesTheVectorsOfRfc4648) {
-  const std::pair<const char*, const char*> vectors[] = {
-      {"", ""},          {"f", "Zg=="},         {"fo", "Zm8="},        {"foo", "Zm9v"},
-      {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}};
+  const std::pair<const char*, const char*> vectors[] = {{"", ""},
+                                                         {"f", "Zg=="},
+                                                         {"fo", "Zm8="},
+                                                         {"foo", "Zm9v"},
+                                                         {"foob", "Zm9vYg=="},
+                                                         {"fooba", "Zm9vYmE="},
+                                                         {"foobar", "Zm9vYmFy"}};
   for (const auto& [plain, encoded] : vectors) {
     EXPECT_EQ(base64_encode(as_bytes(plain)), encoded);
     EXPECT_EQ(as_text(base64_decode(encoded).value()), plain);
@@ -22,7 +26,8 @@ TEST(Base64, EncodesTheVectorsOfRfc4648) {
 }
 
 TEST(Base64, RefusesWhatIsNotCanonical) {
-  for (const char* text : {"Zg", "Zg=", "Z===", "====", "Zh==", "Zm9=", "Zm 9", "Zm9v\n", "Zg==Zg==", "Zm-_"}) {
+  for (const char* text :
+       {"Zg", "Zg=", "Z===", "====", "Zh==", "Zm9=", "Zm 9", "Zm9v\n", "Zg==Zg==", "Zm-_"}) {
     EXPECT_FALSE(base64_decode(text).has_value()) << text;
   }
 }

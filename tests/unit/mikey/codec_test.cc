@@ -97,9 +97,22 @@ TEST(MessageParse, SaysWhatIsWrongAndWhere) {
       {error_header("09") + "0003", "V", 12, "Auth alg 3"},
       {error_header("0a") + "0000000003" + "000200", "SP", 17, "cut short"},
       {error_header("00") + "ff", "HDR", 10, "left over"},
-      {"01060000" "01020304" "01" "01", "HDR", 10, "Empty map goes with #CS = 0"},
-      {"01060000" "01020304" "01" "05", "HDR", 10, "map type 5"},
-      {"01060000" "01020304" "01" "02" "01020000", "HDR", 13, "cut short"},
+      {"01060000"
+       "01020304"
+       "01"
+       "01",
+       "HDR", 10, "Empty map goes with #CS = 0"},
+      {"01060000"
+       "01020304"
+       "01"
+       "05",
+       "HDR", 10, "map type 5"},
+      {"01060000"
+       "01020304"
+       "01"
+       "02"
+       "01020000",
+       "HDR", 13, "cut short"},
   };
   for (const Row& row : rows) {
     ByteVector keep;
@@ -114,8 +127,8 @@ TEST(MessageParse, SaysWhatIsWrongAndWhere) {
 
 TEST(MessageParse, RefusesASecondPayloadOfAKindThatOccursOnce) {
   ByteVector keep;
-  const auto twice = parse_hex(error_header("05") + "0500ed56f2c7cea9e6cb" + "0000ed56f2c7cea9e6cb",
-                               keep);
+  const auto twice =
+      parse_hex(error_header("05") + "0500ed56f2c7cea9e6cb" + "0000ed56f2c7cea9e6cb", keep);
   ASSERT_FALSE(twice.has_value());
   EXPECT_NE(twice.error().text().find("a second T"), std::string::npos);
 }
@@ -131,8 +144,7 @@ TEST(MessageParse, RefusesAPayloadBehindV) {
 TEST(MessageParse, KeepsUnassignedValuesThatDecideNoLength) {
   ByteVector keep;
   // IDR with ID role 200 and ID type 77, RANDR with role 9.
-  const auto parsed =
-      parse_hex(error_header("0e") + "0fc84d0001aa" + "000904deadbeef", keep);
+  const auto parsed = parse_hex(error_header("0e") + "0fc84d0001aa" + "000904deadbeef", keep);
   ASSERT_TRUE(parsed.has_value()) << parsed.error().describe();
 }
 
@@ -186,12 +198,12 @@ TEST(KemacKeys, RefuseWhatTheExchangesCannotUse) {
     const char* reason;
   };
   const Row rows[] = {
-      {"000000100102030405060708090a0b0c0d0e0f10", "SPI"},            // KV NULL
-      {"000100100102030405060708090a0b0c0d0e0f1000", "SPI"},          // empty SPI
-      {"0001000801020304050607080401020304", "128 bits"},             // 64-bit key
+      {"000000100102030405060708090a0b0c0d0e0f10", "SPI"},             // KV NULL
+      {"000100100102030405060708090a0b0c0d0e0f1000", "SPI"},           // empty SPI
+      {"0001000801020304050607080401020304", "128 bits"},              // 64-bit key
       {"007100100102030405060708090a0b0c0d0e0f100101", "unassigned"},  // type 7
       {"000300100102030405060708090a0b0c0d0e0f10", "KV type 3"},
-      {"050100100102030405060708090a0b0c0d0e0f100101", "key data"},    // T inside a KEMAC
+      {"050100100102030405060708090a0b0c0d0e0f100101", "key data"},  // T inside a KEMAC
       {"000100100102030405060708090a0b0c0d0e0f10010199", "left over"},
   };
   for (const Row& row : rows) {

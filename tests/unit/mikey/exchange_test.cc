@@ -49,13 +49,14 @@ class Exchanges : public ::testing::Test {
     const ReceivedRequest received = TRY(ReceivedRequest::parse(request.message()));
     const AuthenticatedRequest authenticated =
         TRY(received.authenticate(alice_.psk, alice_.self, alice_.kms));
-    const auto grant = TRY(authenticated.grant(env_, std::move(granted), wished.keys, protection()));
+    const auto grant =
+        TRY(authenticated.grant(env_, std::move(granted), wished.keys, protection()));
     return request.finish(grant.message);
   }
 
   TransferOffer offer(GrantedTicket ticket, std::string sdp_ids = "mikey") {
-    OfferParameters parameters{alice_.self, bob_.self, tls_session(ticket.session_keys), {},
-                               std::move(sdp_ids), false};
+    OfferParameters parameters{alice_.self, bob_.self,          tls_session(ticket.session_keys),
+                               {},          std::move(sdp_ids), false};
     return TransferOffer::start(env_, std::make_shared<GrantedTicket>(std::move(ticket)),
                                 parameters)
         .value();
@@ -171,10 +172,10 @@ TEST_F(Exchanges, GrantedPolicyMustBeAcceptable) {
       {"another responder",
        [](TicketPolicy& p) { p.idr_r.push_back(Identity::uri("sip:eve@example.com")); }, false},
       {"anybody", [](TicketPolicy& p) { p.idr_r = {Identity::uri("*")}; }, false},
-      {"another initiator",
-       [](TicketPolicy& p) { p.idr_i = Identity::uri("sip:eve@example.com"); }, false},
-      {"no forking",
-       [](TicketPolicy& p) { p.flags = p.flags.with(TicketFlag::i_forking, false); }, false},
+      {"another initiator", [](TicketPolicy& p) { p.idr_i = Identity::uri("sip:eve@example.com"); },
+       false},
+      {"no forking", [](TicketPolicy& p) { p.flags = p.flags.with(TicketFlag::i_forking, false); },
+       false},
       {"reusable", [](TicketPolicy& p) { p.flags = p.flags.with(TicketFlag::j_reusable); }, false},
   };
   for (const Row& row : rows) {
@@ -203,8 +204,8 @@ TEST_F(Exchanges, ResponderRefusesEarlyWhatTheMessageRulesOut) {
   };
   const TransferOffer good = offered_with([](TicketPolicy&) {});
   EXPECT_TRUE(early(good, profile_, clock_.now()).has_value());
-  EXPECT_FALSE(early(good, profile_, clock_.now() - 6min).has_value());   // before TRs
-  EXPECT_FALSE(early(good, profile_, clock_.now() + 25h).has_value());    // after TRe
+  EXPECT_FALSE(early(good, profile_, clock_.now() - 6min).has_value());  // before TRs
+  EXPECT_FALSE(early(good, profile_, clock_.now() + 25h).has_value());   // after TRe
 
   ResponderProfile carol = profile_;
   carol.own_identities = {Identity::uri("sip:carol@example.com")};
@@ -212,12 +213,11 @@ TEST_F(Exchanges, ResponderRefusesEarlyWhatTheMessageRulesOut) {
   carol.group_patterns = {"sip:*@example.com"};  // bob might be a group with carol in it
   EXPECT_TRUE(early(good, carol, clock_.now()).has_value());
 
-  const TransferOffer to_domain = offered_with(
-      [](TicketPolicy& p) { p.idr_r = {Identity::uri("sip:*@example.com")}; });
+  const TransferOffer to_domain =
+      offered_with([](TicketPolicy& p) { p.idr_r = {Identity::uri("sip:*@example.com")}; });
   EXPECT_TRUE(early(to_domain, profile_, clock_.now()).has_value());
 
-  const TransferOffer odd_type =
-      offered_with([](TicketPolicy& p) { p.type = {2, 9, 1}; });
+  const TransferOffer odd_type = offered_with([](TicketPolicy& p) { p.type = {2, 9, 1}; });
   const auto refused = early(odd_type, profile_, clock_.now());
   ASSERT_FALSE(refused.has_value());
   EXPECT_EQ(refused.error().mikey_error_no(), static_cast<std::uint8_t>(ErrorNo::invalid_ticket));
@@ -258,8 +258,7 @@ TEST_F(Exchanges, FailingRandomnessIsAnErrorAndNoKey) {
 TEST_F(Exchanges, ErrorMessageNamesItsNumberToTheInitiator) {
   const TicketRequest request = TicketRequest::start(env_, alice_, wish()).value();
   const auto received = ReceivedRequest::parse(request.message()).value();
-  const auto authenticated =
-      received.authenticate(alice_.psk, alice_.self, alice_.kms).value();
+  const auto authenticated = received.authenticate(alice_.psk, alice_.self, alice_.kms).value();
   const auto result = request.finish(authenticated.refuse(env_, ErrorNo::invalid_tppar).value());
   ASSERT_FALSE(result.has_value());
   EXPECT_EQ(result.error().category(), Category::denied);
@@ -282,9 +281,7 @@ TEST_F(Exchanges, MixedSuitesAreRefused) {
 // Reading A18: NULL would show the keys to every hop.
 TEST_F(Exchanges, NullAlgorithmsAreRefused) {
   MessageBuilder builder(DataType::request_init_psk, true, PrfFunc::hmac_sha_256, 1);
-  builder.t(Timestamp::from(clock_.now()))
-      .randr(RandRole::initiator, ByteVector(32, 1))
-      .tp(wish());
+  builder.t(Timestamp::from(clock_.now())).randr(RandRole::initiator, ByteVector(32, 1)).tp(wish());
   builder.begin_v(MacAlg::null);
   const ByteVector message = std::move(builder).end_v({});
   const auto received = ReceivedRequest::parse(message);

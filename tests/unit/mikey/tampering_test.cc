@@ -63,13 +63,17 @@ class Parties {
 
   void play_offer() {
     const Message init = Message::parse(transfer_init_).value();
-    auto ticket = std::make_shared<GrantedTicket>(
-        request_->finish(s_.message("REQUEST_RESP")).value());
+    auto ticket =
+        std::make_shared<GrantedTicket>(request_->finish(s_.message("REQUEST_RESP")).value());
     clock_.push(s_.input("transfer_init_t"));
     random_.push_hex(s_.input("transfer_csb_id"));
     random_.push_hex(s_.input("transfer_randri"));
-    OfferParameters parameters{Identity(*init.idr_i), Identity(*init.idr_r),
-                               init.header.crypto_sessions("TRANSFER_INIT").value(), {}, "", false};
+    OfferParameters parameters{Identity(*init.idr_i),
+                               Identity(*init.idr_r),
+                               init.header.crypto_sessions("TRANSFER_INIT").value(),
+                               {},
+                               "",
+                               false};
     PayloadWalker walker = init.payloads();
     while (const auto payload = walker.next().value()) {
       if (const auto* sp = std::get_if<SecurityPolicyView>(&payload->value)) {
@@ -142,8 +146,7 @@ class Tampering : public ::testing::TestWithParam<Case> {};
 
 TEST_P(Tampering, TheUnchangedMessageIsAccepted) {
   const Parties parties(GetParam().scenario);
-  const auto accepted =
-      parties.receive(GetParam().message, parties.message(GetParam().message));
+  const auto accepted = parties.receive(GetParam().message, parties.message(GetParam().message));
   EXPECT_TRUE(accepted.has_value()) << accepted.error().describe();
 }
 
@@ -169,23 +172,23 @@ TEST_P(Tampering, ACutOrLengthenedMessageIsRefused) {
   const Parties parties(GetParam().scenario);
   ByteVector octets = parties.message(GetParam().message);
   for (std::size_t size = 0; size < octets.size(); ++size) {
-    EXPECT_FALSE(parties.receive(GetParam().message, Bytes(octets).first(size)).has_value()) << size;
+    EXPECT_FALSE(parties.receive(GetParam().message, Bytes(octets).first(size)).has_value())
+        << size;
   }
   octets.push_back(0);
   EXPECT_FALSE(parties.receive(GetParam().message, octets).has_value());
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Messages, Tampering,
-    ::testing::Values(Case{"b", "REQUEST_INIT"}, Case{"b", "REQUEST_RESP"},
-                      Case{"b", "TRANSFER_INIT"}, Case{"b", "RESOLVE_INIT"},
-                      Case{"b", "RESOLVE_RESP"}, Case{"b", "TRANSFER_RESP"},
-                      Case{"c", "REQUEST_INIT"}, Case{"c", "REQUEST_RESP"},
-                      Case{"c", "TRANSFER_INIT"}, Case{"c", "RESOLVE_INIT"},
-                      Case{"c", "RESOLVE_RESP"}, Case{"c", "TRANSFER_RESP"}),
-    [](const auto& test) {
-      return std::string(test.param.scenario) + "_" + test.param.message;
-    });
+INSTANTIATE_TEST_SUITE_P(Messages, Tampering,
+                         ::testing::Values(Case{"b", "REQUEST_INIT"}, Case{"b", "REQUEST_RESP"},
+                                           Case{"b", "TRANSFER_INIT"}, Case{"b", "RESOLVE_INIT"},
+                                           Case{"b", "RESOLVE_RESP"}, Case{"b", "TRANSFER_RESP"},
+                                           Case{"c", "REQUEST_INIT"}, Case{"c", "REQUEST_RESP"},
+                                           Case{"c", "TRANSFER_INIT"}, Case{"c", "RESOLVE_INIT"},
+                                           Case{"c", "RESOLVE_RESP"}, Case{"c", "TRANSFER_RESP"}),
+                         [](const auto& test) {
+                           return std::string(test.param.scenario) + "_" + test.param.message;
+                         });
 
 }  // namespace
 }  // namespace keystub::mikey

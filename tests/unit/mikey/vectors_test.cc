@@ -21,10 +21,9 @@ Scenario load(const std::string& name) { return {KEYSTUB_SOURCE_DIR, name}; }
 
 // The label that the library builds for a derivation of the vectors, by the vectors' name for it.
 Label label_for(const Scenario& s, const std::string& name) {
-  const std::map<std::string, KeyConstant> message_keys = {
-      {"auth_key", KeyConstant::message_auth},
-      {"encr_key", KeyConstant::message_encr},
-      {"salt_key", KeyConstant::message_salt}};
+  const std::map<std::string, KeyConstant> message_keys = {{"auth_key", KeyConstant::message_auth},
+                                                           {"encr_key", KeyConstant::message_encr},
+                                                           {"salt_key", KeyConstant::message_salt}};
   const std::map<std::string, KeyConstant> session_keys = {{"TEK", KeyConstant::tek},
                                                            {"salt", KeyConstant::session_salt},
                                                            {"auth", KeyConstant::session_auth},
@@ -48,9 +47,8 @@ Label label_for(const Scenario& s, const std::string& name) {
   if (what == "Vr") return Label::initiator_data(message_keys.at(key));
   if (what == "ticket") return Label::ticket(message_keys.at(key), ticket_rand);
   if (what == "CS") {
-    const bool with_randri = TicketFlags::from_letters(s.input("ticket_flags"))
-                                 .value()
-                                 .has(TicketFlag::h_randr_i);
+    const bool with_randri =
+        TicketFlags::from_letters(s.input("ticket_flags")).value().has(TicketFlag::h_randr_i);
     return Label::session(session_keys.at(key), static_cast<std::uint8_t>(name[3] - '0'),
                           with_randri ? Bytes(init_randri) : Bytes(), resp_randrr);
   }
@@ -92,8 +90,7 @@ TEST_P(Vectors, EveryMacIsComputed) {
   for (const auto& step : s.steps()) {
     if (step.at("step") != "mac") continue;
     const AuthKey key(hex(step.at("key").get<std::string>()));
-    const Mac mac =
-        compute_mac(s.suite(), key, {hex(step.at("input").get<std::string>())}).value();
+    const Mac mac = compute_mac(s.suite(), key, {hex(step.at("input").get<std::string>())}).value();
     EXPECT_EQ(to_hex(mac.bytes()), step.at("tag").get<std::string>()) << step.at("what");
   }
 }
@@ -106,17 +103,18 @@ TEST_P(Vectors, EveryEncryptionIsComputed) {
     const bool of_ticket = what.starts_with("ticket");
     const std::string exchange = what.starts_with("REQUEST") ? "request" : "resolve";
     const std::uint32_t csb_id =
-        of_ticket ? 0xFFFFFFFF
-                  : static_cast<std::uint32_t>(std::stoul(s.input(exchange + "_csb_id"), nullptr, 16));
+        of_ticket
+            ? 0xFFFFFFFF
+            : static_cast<std::uint32_t>(std::stoul(s.input(exchange + "_csb_id"), nullptr, 16));
     const std::string t = s.input(of_ticket ? "ticket_t" : exchange + "_resp_t");
     MessageKeys keys;
     keys.encr = EncrKey(hex(step.at("key").get<std::string>()));
     keys.salt = SaltKey(hex(step.at("salt").get<std::string>()));
     const ByteVector plain = hex(step.at("input").get<std::string>());
     ByteVector out(plain.size());
-    ASSERT_TRUE(aes_cm(s.suite(), keys, csb_id,
-                       {TsType::ntp_utc, std::stoull(t, nullptr, 16)}, plain, out)
-                    .has_value());
+    ASSERT_TRUE(
+        aes_cm(s.suite(), keys, csb_id, {TsType::ntp_utc, std::stoull(t, nullptr, 16)}, plain, out)
+            .has_value());
     EXPECT_EQ(to_hex(out), step.at("output").get<std::string>()) << what;
   }
 }
@@ -185,8 +183,8 @@ class Play {
     clock_.push(s_.input("transfer_init_t"));
     random_.push_hex(s_.input("transfer_csb_id"));
     random_.push_hex(s_.input("transfer_randri"));
-    OfferParameters parameters{Identity(*init.idr_i), Identity(*init.idr_r), sessions(init),
-                               policies(init), "", false};
+    OfferParameters parameters{
+        Identity(*init.idr_i), Identity(*init.idr_r), sessions(init), policies(init), "", false};
     const auto offer =
         TransferOffer::start(env_, std::make_shared<GrantedTicket>(std::move(ticket)), parameters)
             .value();
@@ -196,7 +194,10 @@ class Play {
     const ResolvedTicket resolved = resolve(received.ticket());
     const ByteVector expected_resp = s_.message("TRANSFER_RESP");
     const Message resp = Message::parse(expected_resp).value();
-    ResolvedTicket keys{resolved.mpki.clone(), resolved.mpkr_forked.clone(), {}, resolved.idr_r,
+    ResolvedTicket keys{resolved.mpki.clone(),
+                        resolved.mpkr_forked.clone(),
+                        {},
+                        resolved.idr_r,
                         resolved.randr_kms};
     for (const SessionKey& key : resolved.session_keys) keys.session_keys.push_back(key.clone());
     const auto verified = received.verify(std::move(keys), Identity(*init.idr_r)).value();
@@ -268,7 +269,8 @@ class Play {
       const auto& forked = s_.json().at("results").at("keys_forked");
       EXPECT_EQ(resolved.session_keys.size(), forked.size());
       for (std::size_t i = 0; i < forked.size(); ++i) {
-        EXPECT_EQ(to_hex(resolved.session_keys[i].key.reveal()), forked[i].at("key").get<std::string>());
+        EXPECT_EQ(to_hex(resolved.session_keys[i].key.reveal()),
+                  forked[i].at("key").get<std::string>());
       }
     }
     return resolved;

@@ -65,7 +65,7 @@ TEST_F(DialInTest, MRFC_R3_AnswersWithTransferRespAndBothSidesHoldTheSameKey) {
   ASSERT_EQ(configuration.keys.size(), 1U);
   EXPECT_EQ(configuration.keys[0].psk, established->sessions.at(0).tek.retag<PskTag>());
   EXPECT_EQ(configuration.keys[0].identity,
-            PskIdentityPattern().format(established->csb_id, 1, established->mac));
+            mikey::PskIdentityPattern().format(established->csb_id, 1, established->mac));
   EXPECT_EQ(configuration.keys[0].dialog_id, accepted.status.dialog_id);
   EXPECT_EQ(configuration.remote_msrp_path, "msrps://198.51.100.7:7654/ue;tcp");
   EXPECT_EQ(configuration.cipher_suites, policy.cipher_suites);

@@ -128,7 +128,7 @@ TEST_F(MrfcTest, MRFC_I6_TheVerifiedAnswersKeyGoesToTheMrfp) {
   EXPECT_EQ(configuration.remote_msrp_path, "msrps://198.51.100.7:7654/ue;tcp");
   const auto message = mikey::Message::parse(answer.transfer_resp).value();
   EXPECT_EQ(configuration.keys[0].identity,
-            PskIdentityPattern().format(message.header.csb_id, 1, message.v->mac));
+            mikey::PskIdentityPattern().format(message.header.csb_id, 1, message.v->mac));
 }
 
 // MRFC-B1

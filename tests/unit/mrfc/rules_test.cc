@@ -4,8 +4,8 @@
 
 #include <array>
 
+#include "mikey/psk_identity.h"
 #include "mrfc-agent/peer_identity.h"
-#include "mrfc-agent/psk_identity.h"
 #include "mrfc-agent/session_policy.h"
 #include "mrfc-agent/setup_refusal.h"
 #include "tests/support/fake_clock.h"
@@ -44,22 +44,22 @@ TEST(Roles, MRFC_B2_AnswersTheOffersSetup) {
 constexpr std::array<std::uint8_t, 32> kMac = {0xA0, 1, 2, 3, 4, 5, 6, 7, 8};
 
 TEST(PskIdentity, MRFC_I6_HasTheProfilesForm) {
-  EXPECT_EQ(PskIdentityPattern().format(0x1234ABCD, 1, kMac),
+  EXPECT_EQ(mikey::PskIdentityPattern().format(0x1234ABCD, 1, kMac),
             "mikey-ticket;1234abcd;01;a001020304050607");
-  EXPECT_LE(PskIdentityPattern().format(~0U, 255, kMac).size(), tlspsk::kMaxIdentityOctets);
-  EXPECT_EQ(kMaxPskIdentitySize, tlspsk::kMaxIdentityOctets);
+  EXPECT_LE(mikey::PskIdentityPattern().format(~0U, 255, kMac).size(), tlspsk::kMaxIdentityOctets);
+  EXPECT_EQ(mikey::kMaxPskIdentitySize, tlspsk::kMaxIdentityOctets);
 }
 
 TEST(PskIdentity, MRFC_I6_AnotherPatternMustStayUnique) {
-  EXPECT_EQ(PskIdentityPattern::parse("x.{mac}@{csb_id}").value().format(1, 1, kMac),
+  EXPECT_EQ(mikey::PskIdentityPattern::parse("x.{mac}@{csb_id}").value().format(1, 1, kMac),
             "x.a001020304050607@00000001");
-  EXPECT_FALSE(PskIdentityPattern::parse("{csb_id};{cs_id}"));
-  EXPECT_FALSE(PskIdentityPattern::parse("{mac}"));
-  EXPECT_FALSE(PskIdentityPattern::parse("{csb_id}{mac}{key}"));
-  EXPECT_FALSE(PskIdentityPattern::parse("{csb_id}{mac"));
-  EXPECT_FALSE(PskIdentityPattern::parse("{csb_id}{mac}\n"));
-  EXPECT_TRUE(PskIdentityPattern::parse("{csb_id}{mac}" + std::string(103, 'x')));
-  EXPECT_FALSE(PskIdentityPattern::parse("{csb_id}{mac}" + std::string(104, 'x')));
+  EXPECT_FALSE(mikey::PskIdentityPattern::parse("{csb_id};{cs_id}"));
+  EXPECT_FALSE(mikey::PskIdentityPattern::parse("{mac}"));
+  EXPECT_FALSE(mikey::PskIdentityPattern::parse("{csb_id}{mac}{key}"));
+  EXPECT_FALSE(mikey::PskIdentityPattern::parse("{csb_id}{mac"));
+  EXPECT_FALSE(mikey::PskIdentityPattern::parse("{csb_id}{mac}\n"));
+  EXPECT_TRUE(mikey::PskIdentityPattern::parse("{csb_id}{mac}" + std::string(103, 'x')));
+  EXPECT_FALSE(mikey::PskIdentityPattern::parse("{csb_id}{mac}" + std::string(104, 'x')));
 }
 
 TEST(UserIdentity, MRFC_R2_IsTheUriOfAHeaderWithoutWhatDoesNotName) {

@@ -58,7 +58,7 @@ TEST(Settings, MRFC_B1_TheSmallestConfigurationHasTheDefaultsOfTheProfile) {
   EXPECT_EQ(settings->policy.skew, std::chrono::seconds{60});
   EXPECT_EQ(settings->policy.kms.type, mikey::IdType::nai);
   EXPECT_EQ(settings->identities.at(0).psk.id, "sip:mrfc@example.com");
-  EXPECT_EQ(settings->policy.psk_identity.text(), kDefaultPskIdentityPattern);
+  EXPECT_EQ(settings->policy.psk_identity.text(), mikey::kDefaultPskIdentityPattern);
 }
 
 TEST(Settings, MRFC_I3_EachConferenceHasAKeyOfItsOwn) {

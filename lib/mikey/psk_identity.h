@@ -10,7 +10,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 
-namespace keystub::mrfc {
+namespace keystub::mikey {
 
 // CSB ID and CS ID alone are the same for every answer of a forked INVITE; the MAC of TRANSFER_RESP
 // tells the answers apart.
@@ -40,4 +40,4 @@ class PskIdentityPattern {
   std::string text_;
 };
 
-}  // namespace keystub::mrfc
+}  // namespace keystub::mikey

@@ -1,11 +1,11 @@
-#include "mrfc-agent/psk_identity.h"
+#include "mikey/psk_identity.h"
 
 #include <algorithm>
 #include <array>
 
-#include <fmt/format.h>
+#include "base/byte_writer.h"
 
-namespace keystub::mrfc {
+namespace keystub::mikey {
 namespace {
 
 constexpr std::string_view kCsbId = "csb_id";
@@ -51,10 +51,9 @@ Result<PskIdentityPattern> PskIdentityPattern::parse(std::string_view text) {
                 "closing one ends");
   }
   if (!unknown.empty()) {
-    return fail(Category::malformed,
-                fmt::format("the PSK identity pattern knows {{csb_id}}, {{cs_id}} and {{mac}}, not "
-                            "{{{}}}",
-                            unknown));
+    return fail(
+        Category::malformed,
+        "the PSK identity pattern knows {csb_id}, {cs_id} and {mac}, not {" + unknown + "}");
   }
   if (!csb_id || !mac) {
     return fail(Category::malformed,
@@ -64,24 +63,25 @@ Result<PskIdentityPattern> PskIdentityPattern::parse(std::string_view text) {
   PskIdentityPattern pattern{std::string(text)};
   const std::array<std::uint8_t, kMacOctets> sample{};
   if (const std::size_t size = pattern.format(0, 0, sample).size(); size > kMaxPskIdentitySize) {
-    return fail(Category::malformed,
-                fmt::format("the PSK identity pattern makes identities of {} octets; the limit is "
-                            "{}",
-                            size, kMaxPskIdentitySize));
+    return fail(Category::malformed, "the PSK identity pattern makes identities of " +
+                                         std::to_string(size) + " octets; the limit is " +
+                                         std::to_string(kMaxPskIdentitySize));
   }
   return pattern;
 }
 
 std::string PskIdentityPattern::format(std::uint32_t csb_id, std::uint8_t cs_id, Bytes mac) const {
+  ByteWriter csb_id_octets;
+  csb_id_octets.u32(csb_id);
   std::string out;
   walk(
       text_, [&](std::string_view literal) { out += literal; },
       [&](std::string_view name) {
-        if (name == kCsbId) out += fmt::format("{:08x}", csb_id);
-        if (name == kCsId) out += fmt::format("{:02x}", cs_id);
+        if (name == kCsbId) out += to_hex(csb_id_octets.view());
+        if (name == kCsId) out += to_hex(Bytes(&cs_id, 1));
         if (name == kMac) out += to_hex(mac.first(kMacOctets));
       });
   return out;
 }
 
-}  // namespace keystub::mrfc
+}  // namespace keystub::mikey
