@@ -50,7 +50,7 @@ Result<std::optional<SocketAddress>> address_of(const v1::Address& address) {
     return fail(Category::malformed,
                 "the port " + std::to_string(address.port()) + " is larger than 65535");
   }
-  const SocketAddress parsed{address.ip(), static_cast<std::uint16_t>(address.port())};
+  SocketAddress parsed{address.ip(), static_cast<std::uint16_t>(address.port())};
   TRY(to_system(parsed));
   return parsed;
 }

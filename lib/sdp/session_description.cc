@@ -20,7 +20,7 @@ std::unexpected<Error> bad_line(std::string text, std::string_view part, std::st
   return fail(Category::malformed, std::move(text), Place{"SDP", part, clause, 0});
 }
 
-Error at_line(Error error, std::size_t number, std::size_t offset) {
+Error at_line(const Error& error, std::size_t number, std::size_t offset) {
   Place place = error.place().value_or(Place{"SDP", {}, "RFC 8866 5", 0});
   place.offset = offset;
   return Error(error.category(), "line " + std::to_string(number) + ": " + error.text(), place);
