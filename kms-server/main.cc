@@ -86,7 +86,8 @@ Result<void> serve(const RunOptions& options, const Settings& settings) {
 
   std::vector<service::Endpoint> endpoints = server->endpoints();
   if (settings.metrics_address) {
-    endpoints.push_back({"metrics", TRY(metrics.expose(*settings.metrics_address))});
+    const std::string address = TRY(metrics.expose(*settings.metrics_address));
+    endpoints.push_back({"metrics", address});
   }
   for (const service::Endpoint& endpoint : endpoints) {
     log.info("listening", {{"name", endpoint.name}, {"address", endpoint.address}});

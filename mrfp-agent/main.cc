@@ -71,7 +71,8 @@ Result<void> serve(const RunOptions& options, const AgentSettings& settings) {
 
   std::vector<service::Endpoint> endpoints = server->endpoints();
   if (settings.metrics_address) {
-    endpoints.push_back({"metrics", TRY(metrics.expose(*settings.metrics_address))});
+    const std::string address = TRY(metrics.expose(*settings.metrics_address));
+    endpoints.push_back({"metrics", address});
   }
   TRY(service::announce_ready(options.ready_file, endpoints));
   signals->wait_for_stop();

@@ -83,7 +83,8 @@ Result<ReservedStream> MediaPlane::reserve(const ReserveRequest& request) {
                   "the context has " + std::to_string(kMaxLegs) + " streams already");
     }
   }
-  const StreamName name{context_id, TRY(new_id()), request.trace_id};
+  const std::string stream_id = TRY(new_id());
+  const StreamName name{context_id, stream_id, request.trace_id};
   auto stream = TRY(reserve_port(name, ip, context->relay));
   ReservedStream reserved{context_id, name.stream_id, stream->local(),
                           stream->local_uri().to_string()};

@@ -77,11 +77,25 @@ class AdminPort:
     def close(self):
         self.channel.close()
 
+    def call(self, method, **fields):
+        """One call of IdentityAdmin: its response; grpc.RpcError when refused."""
+        request = getattr(self.stubs.admin, f"{method}Request")
+        response = getattr(self.stubs.admin, f"{method}Response")
+        call = self.channel.unary_unary(f"/keystub.v1.IdentityAdmin/{method}",
+                                        request_serializer=request.SerializeToString,
+                                        response_deserializer=response.FromString)
+        return call(request(**fields), timeout=TIMEOUT)
+
     def create_user(self, uri, psk, psk_id=b""):
-        admin = self.stubs.admin
-        call = self.channel.unary_unary(
-            "/keystub.v1.IdentityAdmin/CreateIdentity",
-            request_serializer=admin.CreateIdentityRequest.SerializeToString,
-            response_deserializer=admin.CreateIdentityResponse.FromString)
-        return call(admin.CreateIdentityRequest(uri=uri, kind=admin.IDENTITY_KIND_USER,
-                                                psk_id=psk_id, psk=psk), timeout=TIMEOUT).identity
+        return self.call("CreateIdentity", uri=uri, kind=self.stubs.admin.IDENTITY_KIND_USER,
+                         psk_id=psk_id, psk=psk).identity
+
+    def identities(self):
+        """Every identity, page by page: {uri: Identity}."""
+        found, token = {}, ""
+        while True:
+            page = self.call("ListIdentities", page_size=1000, page_token=token)
+            found.update((identity.uri, identity) for identity in page.identities)
+            token = page.next_page_token
+            if not token:
+                return found
