@@ -33,14 +33,14 @@ Result<CertificateHashView> decode_chash(ByteReader& reader) {
 
 Result<EnvelopeView> decode_pke(ByteReader& reader) {
   const std::uint16_t cache_and_length = TRY(reader.u16("C and Data len"));
-  return EnvelopeView{static_cast<std::uint8_t>(cache_and_length >> 14),
+  return EnvelopeView{static_cast<EnvelopeCache>(cache_and_length >> 14),
                       TRY(reader.bytes(cache_and_length & 0x3FFF, "Data"))};
 }
 
 // SIGN has no Next Payload field: it ends the message (RFC 3830 6.5).
 Result<SignatureView> decode_sign(ByteReader& reader) {
   const std::uint16_t type_and_length = TRY(reader.u16("S type and Signature len"));
-  return SignatureView{static_cast<std::uint8_t>(type_and_length >> 12),
+  return SignatureView{static_cast<SignatureType>(type_and_length >> 12),
                        TRY(reader.bytes(type_and_length & 0xFFF, "Signature"))};
 }
 
@@ -262,6 +262,15 @@ Result<void> put_payload(Message& message, const Payload& payload) {
   }
   if (const auto* kemac = std::get_if<KemacView>(&payload.value)) {
     return set_once(message.kemac, *kemac, name, payload);
+  }
+  if (const auto* chash = std::get_if<CertificateHashView>(&payload.value)) {
+    return set_once(message.chash, *chash, name, payload);
+  }
+  if (const auto* pke = std::get_if<EnvelopeView>(&payload.value)) {
+    return set_once(message.pke, *pke, name, payload);
+  }
+  if (const auto* sign = std::get_if<SignatureView>(&payload.value)) {
+    return set_once(message.sign, *sign, name, payload);
   }
   if (const auto* v = std::get_if<VerificationView>(&payload.value)) {
     TRY(set_once(message.v, *v, name, payload));

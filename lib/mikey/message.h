@@ -46,11 +46,11 @@ struct CertificateHashView {
   Bytes value;
 };
 struct EnvelopeView {
-  std::uint8_t cache = 0;
+  EnvelopeCache cache = EnvelopeCache::no_cache;
   Bytes data;
 };
 struct SignatureView {
-  std::uint8_t type = 0;
+  SignatureType type = SignatureType::rsa_pkcs1;
   Bytes data;
 };
 struct VerificationView {
@@ -112,13 +112,18 @@ class Message {
   std::optional<TicketPolicyView> tp;
   std::optional<TicketView> ticket;
   std::optional<KemacView> kemac;
+  std::optional<CertificateHashView> chash;
+  std::optional<EnvelopeView> pke;
   std::optional<VerificationView> v;
+  std::optional<SignatureView> sign;
 
   std::string_view name() const noexcept { return name_of(header.data_type); }
   // All payloads after HDR, in their order; cannot fail on a parsed message.
   PayloadWalker payloads() const noexcept;
   // The message without the MAC field of its V payload, which must be last.
   Bytes without_mac() const noexcept { return bytes.first(bytes.size() - v->mac.size()); }
+  // What a signature covers: the message without the Signature field of SIGN, which is last.
+  Bytes without_signature() const noexcept { return bytes.first(bytes.size() - sign->data.size()); }
   // The list in the SDP IDs extension (RFC 4567 4.1.4), if there is one.
   std::optional<std::string_view> sdp_ids() const noexcept;
   // A place in this message, for errors.

@@ -79,6 +79,28 @@ MessageBuilder& MessageBuilder::kemac(EncrAlg alg, Bytes encr_data) {
   return *this;
 }
 
+MessageBuilder& MessageBuilder::cert(CertType type, Bytes data) {
+  begin(PayloadType::cert);
+  out_.u8(static_cast<std::uint8_t>(type));
+  out_.u16(static_cast<std::uint16_t>(data.size()));
+  out_.bytes(data);
+  return *this;
+}
+
+MessageBuilder& MessageBuilder::chash(HashFunc func, Bytes hash) {
+  begin(PayloadType::chash);
+  out_.u8(static_cast<std::uint8_t>(func));
+  out_.bytes(hash);
+  return *this;
+}
+
+MessageBuilder& MessageBuilder::pke(EnvelopeCache cache, Bytes data) {
+  begin(PayloadType::pke);
+  out_.u16(static_cast<std::uint16_t>(static_cast<unsigned>(cache) << 14 | data.size()));
+  out_.bytes(data);
+  return *this;
+}
+
 MessageBuilder& MessageBuilder::err(ErrorNo number) {
   begin(PayloadType::err);
   out_.u8(static_cast<std::uint8_t>(number));
@@ -114,6 +136,18 @@ ByteVector MessageBuilder::end_v(Bytes mac, Bytes initiator_data) && {
   whole.bytes(message.subspan(initiator_data_at_));
   whole.bytes(mac);
   return std::move(whole).take();
+}
+
+// SIGN is the one payload without a Next Payload octet (RFC 3830 6.5).
+Bytes MessageBuilder::begin_sign(SignatureType type, std::size_t signature_octets) {
+  out_.patch_u8(next_payload_at_, static_cast<std::uint8_t>(PayloadType::sign));
+  out_.u16(static_cast<std::uint16_t>(static_cast<unsigned>(type) << 12 | signature_octets));
+  return out_.view();
+}
+
+ByteVector MessageBuilder::end_sign(Bytes signature) && {
+  out_.bytes(signature);
+  return std::move(out_).take();
 }
 
 ByteVector MessageBuilder::end_without_v() && { return std::move(out_).take(); }

@@ -1,4 +1,5 @@
-// Puts a message together payload by payload, keeps the Next Payload chain, and ends it with V.
+// Puts a message together payload by payload, keeps the Next Payload chain, and ends it with V or
+// SIGN.
 #pragma once
 
 #include "mikey/message.h"
@@ -23,6 +24,12 @@ class MessageBuilder {
   // puts it, and its length, in place.
   MessageBuilder& ticket_without_initiator_data(Bytes body);
   MessageBuilder& kemac(EncrAlg alg, Bytes encr_data);
+  // `data` in DER, or the URL for CertType::url; one CERT payload per certificate of a chain.
+  MessageBuilder& cert(CertType type, Bytes data);
+  // `hash` has the length of its function: 20, 16 or 32 octets.
+  MessageBuilder& chash(HashFunc func, Bytes hash);
+  // `data` is the encrypted envelope key, at most 16383 octets.
+  MessageBuilder& pke(EnvelopeCache cache, Bytes data);
   MessageBuilder& err(ErrorNo number);
   MessageBuilder& ext(ExtType type, Bytes data);
 
@@ -31,6 +38,11 @@ class MessageBuilder {
   ByteVector end_v(Bytes mac) &&;
   ByteVector end_v(Bytes mac, Bytes initiator_data) &&;
   ByteVector end_without_v() &&;
+
+  // The same for SIGN: the message so far with the S type and the length of the signature, which
+  // has to be known beforehand (at most 4095 octets), but without the Signature field.
+  Bytes begin_sign(SignatureType type, std::size_t signature_octets);
+  ByteVector end_sign(Bytes signature) &&;
 
  private:
   void begin(PayloadType type);

@@ -73,6 +73,8 @@ enum class IdRole : std::uint8_t {
 };
 enum class RandRole : std::uint8_t { initiator = 1, responder = 2, kms = 3 };
 enum class CertType : std::uint8_t { x509v3 = 0, url = 1, sign = 2, encr = 3 };
+enum class EnvelopeCache : std::uint8_t { no_cache = 0, cache = 1, cache_for_csb = 2 };
+enum class SignatureType : std::uint8_t { rsa_pkcs1 = 0, rsa_pss = 1 };
 enum class HashFunc : std::uint8_t { sha_1 = 0, md5 = 1, sha_256 = 2 };
 enum class KeyType : std::uint8_t {
   tgk = 0,

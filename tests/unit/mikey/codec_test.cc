@@ -125,6 +125,29 @@ TEST(MessageParse, SaysWhatIsWrongAndWhere) {
   }
 }
 
+TEST(MessageBuilder, BuildsTheSignedMessagesOfThePublicKeyVariants) {
+  const ByteVector certificate(300, 0x30);
+  const ByteVector hash(32, 0xaa);
+  const ByteVector envelope(256, 0xbb);
+  const ByteVector signature(384, 0xcc);
+  MessageBuilder builder(DataType::request_init_pk, true, PrfFunc::hmac_sha_256, 7);
+  builder.cert(CertType::x509v3, certificate)
+      .chash(HashFunc::sha_256, hash)
+      .pke(EnvelopeCache::no_cache, envelope);
+  const ByteVector covered = to_vector(builder.begin_sign(SignatureType::rsa_pss, 384));
+  const ByteVector octets = std::move(builder).end_sign(signature);
+  const Message message = Message::parse(octets).value();
+  EXPECT_EQ(message.chash->hash, HashFunc::sha_256);
+  EXPECT_TRUE(equal(message.chash->value, hash));
+  EXPECT_TRUE(equal(message.pke->data, envelope));
+  EXPECT_EQ(message.sign->type, SignatureType::rsa_pss);
+  EXPECT_TRUE(equal(message.sign->data, signature));
+  EXPECT_TRUE(equal(message.without_signature(), covered));
+  PayloadWalker walker = message.payloads();
+  const Payload cert = walker.next().value().value();
+  EXPECT_TRUE(equal(std::get<CertificateView>(cert.value).data, certificate));
+}
+
 TEST(MessageParse, RefusesASecondPayloadOfAKindThatOccursOnce) {
   ByteVector keep;
   const auto twice =
