@@ -11,7 +11,6 @@ set(CMAKE_CXX_FLAGS_RELEASE "-O2")
 set(CMAKE_CXX_FLAGS_DEBUG "-O0 -g")
 
 include(GNUInstallDirs)
-find_package(PkgConfig REQUIRED)
 find_package(OpenSSL 3.0 REQUIRED)
 find_package(Threads REQUIRED)
 
@@ -19,7 +18,7 @@ add_library(keystub-options INTERFACE)
 target_compile_options(keystub-options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Wimplicit-fallthrough
   -Werror -fstack-protector-strong)
-target_compile_definitions(keystub-options INTERFACE _GLIBCXX_ASSERTIONS)
+target_compile_definitions(keystub-options INTERFACE _GLIBCXX_ASSERTIONS KEYSTUB_SHORT_TRY)
 if(KEYSTUB_SANITIZE)
   target_compile_options(keystub-options INTERFACE
     -fsanitize=${KEYSTUB_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
@@ -48,12 +47,22 @@ function(keystub_library name)
   endif()
 endfunction()
 
-# keystub_program(NAME SOURCES ... LINKS ...): an executable in build/<preset>/bin.
+# keystub_program(NAME SOURCES ... LINKS ... [MAN FILE...] [COMPONENT NAME]): an executable in
+# build/<preset>/bin, installed with its manual pages. The component is `programs` unless named.
 function(keystub_program name)
-  cmake_parse_arguments(arg "" "" "SOURCES;LINKS" ${ARGN})
+  cmake_parse_arguments(arg "" "COMPONENT" "SOURCES;LINKS;MAN" ${ARGN})
+  if(NOT arg_COMPONENT)
+    set(arg_COMPONENT programs)
+  endif()
   add_executable(${name} ${arg_SOURCES})
   target_include_directories(${name} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/..)
   target_link_libraries(${name} PRIVATE keystub-options ${arg_LINKS})
+  install(TARGETS ${name} RUNTIME COMPONENT ${arg_COMPONENT})
+  foreach(page ${arg_MAN})
+    string(REGEX MATCH "[1-8]$" section ${page})
+    install(FILES ${page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section}
+      COMPONENT ${arg_COMPONENT})
+  endforeach()
 endfunction()
 
 # keystub_unit_test(ROOM SOURCES ... LINKS ...): the one GoogleTest binary of a room.

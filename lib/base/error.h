@@ -106,10 +106,10 @@ Result<T> at(const Place& place, Result<T> result) {
   return result;
 }
 
-// TRY(expression): the value of a Result, or return its error from the enclosing function. May be
-// nested: each use names its temporary differently. Not inside an initializer after a member that
-// owns memory: GCC 12 leaks that member when TRY returns.
-#define TRY(...) KEYSTUB_TRY_COUNTED(__COUNTER__, __VA_ARGS__)
+// KEYSTUB_TRY(expression): the value of a Result, or return its error from the enclosing function.
+// May be nested: each use names its temporary differently. Not inside an initializer after a member
+// that owns memory: GCC 12 leaks that member when it returns.
+#define KEYSTUB_TRY(...) KEYSTUB_TRY_COUNTED(__COUNTER__, __VA_ARGS__)
 #define KEYSTUB_TRY_COUNTED(counter, ...) KEYSTUB_TRY_NAMED(counter, __VA_ARGS__)
 #define KEYSTUB_TRY_NAMED(counter, ...)                                \
   __extension__({                                                      \
@@ -118,5 +118,11 @@ Result<T> at(const Place& place, Result<T> result) {
       return std::unexpected(std::move(try_result_##counter).error()); \
     ::keystub::try_value(std::move(try_result_##counter));             \
   })
+
+// The short name. This repository defines KEYSTUB_SHORT_TRY for all its targets; for whoever
+// includes an installed header it is theirs to ask for.
+#ifdef KEYSTUB_SHORT_TRY
+#define TRY(...) KEYSTUB_TRY(__VA_ARGS__)
+#endif
 
 }  // namespace keystub

@@ -17,12 +17,12 @@ class RandomSource {
   template <class Tag>
   Result<Secret<Tag>> secret(std::size_t octets) {
     Secret<Tag> key(octets);
-    TRY(fill(key.reveal_mutable()));
+    KEYSTUB_TRY(fill(key.reveal_mutable()));
     return key;
   }
   Result<ByteVector> bytes(std::size_t count) {
     ByteVector out(count);
-    TRY(fill(out));
+    KEYSTUB_TRY(fill(out));
     return out;
   }
 };

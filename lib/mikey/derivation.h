@@ -59,7 +59,7 @@ using EncrKey = Secret<struct EncrKeyTag>;
 template <class Key>
 Result<Key> derive(Prf& prf, const Label& label, std::size_t octets) {
   Key key(octets);
-  TRY(prf.derive(label.bytes(), key.reveal_mutable()));
+  KEYSTUB_TRY(prf.derive(label.bytes(), key.reveal_mutable()));
   return key;
 }
 
