@@ -107,7 +107,7 @@ GRPC_INCLUDE = re.compile(r"^(grpc|grpcpp|grpc\+\+)/|\.grpc\.pb\.h$")
 # Words that a line of C++ in the rooms must not hold: pattern, files it is allowed in, sentence.
 BANNED_CODE = [
     (r"\b(Short|Utf8)?DebugString\s*\(", None, "prints secrets; take the fields one by one"),
-    (r"\bstd::(cout|cerr|clog)\b", r"(^|/)main\.cc$|^kms-client/kmsctl|^lib/mikey/cli/",
+    (r"\bstd::(cout|cerr|clog)\b", r"(^|/)main\.cc$|^kms-client/kmsctl|^lib/mikey/(cli|examples)/",
      "rooms do not print; return the text or log it"),
     (r"\b(system_clock|high_resolution_clock)::now\b|\bgettimeofday\b|\bclock_gettime\b|"
      r"\bstd::time\s*\(",

@@ -10,11 +10,11 @@ import unittest
 
 BUILD = pathlib.Path(os.environ["KEYSTUB_BIN"]).parent
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
-STRANGER = SOURCE / "tests/integration/stranger"
+STRANGER = SOURCE / "lib/mikey/examples/project"
 PROGRAMS = {"kms-server", "kmsctl", "mrfc-agent", "mrfcctl", "mrfp-agent", "ue-agent"}
 INTERNAL_HEADERS = {"derivation.h", "exchange_rules.h", "hmac.h", "prf.h", "protection.h"}
 # What the stranger prints: a ticket was sealed, so libcrypto was found and linked as well.
-SPEAKS = re.compile(r"ticket of \d+ octets, flags EFGHILNO, by a stranger's program\n")
+SPEAKS = re.compile(r"a ticket of \d+ octets with the flags EFGHILNO\n")
 
 
 def run(*command, **options):
@@ -64,7 +64,7 @@ class Installed(unittest.TestCase):
     def test_stranger_finds_the_cmake_package(self):
         self.configure(STRANGER, f"-DCMAKE_PREFIX_PATH={self.prefix}")
         run("cmake", "--build", self.folder / "build")
-        self.assertRegex(run(self.folder / "build/stranger"), SPEAKS)
+        self.assertRegex(run(self.folder / "build/my-tickets"), SPEAKS)
 
     def test_stranger_builds_with_pkg_config(self):
         run(compiler(), "-std=c++23", *self.pkg_config("--cflags"), STRANGER / "main.cc",
