@@ -35,7 +35,11 @@ class Secret {
   }
   // A secret of `size` zero octets, to be filled through reveal_mutable().
   explicit Secret(std::size_t size) : size_(size) {
-    if (size_ > kInlineSize) heap_ = new std::uint8_t[size_]{};
+    if (size_ > kInlineSize) {
+      heap_ = new std::uint8_t[size_]{};
+    } else {
+      std::memset(inline_.data(), 0, size_);
+    }
   }
   // Takes the octets out of a std::string (a protobuf field, a line that was read) and wipes it.
   static Secret take(std::string& source) {

@@ -73,7 +73,7 @@ Label Label::mpk(KeyConstant constant, Bytes rand) {
 
 Result<MessageKeys> derive_message_keys(const Suite& suite, Bytes inkey,
                                         const MessageContext& context, Protects protects) {
-  auto prf = TRY(Prf::keyed(suite.prf, inkey));
+  const Prf prf = TRY(Prf::keyed(suite.prf, inkey));
   const auto label = [&](KeyConstant constant) {
     return Label::message(constant, context.csb_id, context.response, context.randr_i,
                           context.randr_r);
@@ -88,7 +88,7 @@ Result<MessageKeys> derive_message_keys(const Suite& suite, Bytes inkey,
 }
 
 Result<MessageKeys> derive_ticket_keys(const Suite& suite, const Tpk& tpk, Bytes rand) {
-  auto prf = TRY(Prf::keyed(suite.prf, tpk.reveal()));
+  const Prf prf = TRY(Prf::keyed(suite.prf, tpk.reveal()));
   MessageKeys keys;
   keys.encr =
       TRY(derive<EncrKey>(prf, Label::ticket(KeyConstant::message_encr, rand), suite.key_octets));
@@ -100,12 +100,12 @@ Result<MessageKeys> derive_ticket_keys(const Suite& suite, const Tpk& tpk, Bytes
 }
 
 Result<AuthKey> derive_initiator_data_key(const Suite& suite, const Mpk& mpkr) {
-  auto prf = TRY(Prf::keyed(suite.prf, mpkr.reveal()));
+  const Prf prf = TRY(Prf::keyed(suite.prf, mpkr.reveal()));
   return derive<AuthKey>(prf, Label::initiator_data(KeyConstant::message_auth), suite.auth_octets);
 }
 
 Result<MpkPair> derive_mpk_pair(PrfFunc func, const Mpk& mpk, Bytes rand) {
-  auto prf = TRY(Prf::keyed(func, mpk.reveal()));
+  const Prf prf = TRY(Prf::keyed(func, mpk.reveal()));
   MpkPair pair;
   pair.mpki = TRY(derive<Mpk>(prf, Label::mpk(KeyConstant::mpki, rand), mpk.size()));
   pair.mpkr = TRY(derive<Mpk>(prf, Label::mpk(KeyConstant::mpkr, rand), mpk.size()));
@@ -113,7 +113,7 @@ Result<MpkPair> derive_mpk_pair(PrfFunc func, const Mpk& mpk, Bytes rand) {
 }
 
 Result<Mpk> fork_mpkr(PrfFunc func, const Mpk& mpkr, Bytes id_data, Bytes randr_kms) {
-  auto prf = TRY(Prf::keyed(func, mpkr.reveal()));
+  const Prf prf = TRY(Prf::keyed(func, mpkr.reveal()));
   return derive<Mpk>(prf, Label::forking(KeyConstant::mpkr_forked, id_data, randr_kms),
                      mpkr.size());
 }
@@ -122,7 +122,7 @@ Result<SessionKey> fork_session_key(PrfFunc func, const SessionKey& key, Bytes i
                                     Bytes randr_kms) {
   SessionKey forked = key.clone();
   if (!is_tgk(key.type)) return forked;  // TEKs and GTGKs shall not be forked (5.1.1)
-  auto prf = TRY(Prf::keyed(func, key.key.reveal()));
+  const Prf prf = TRY(Prf::keyed(func, key.key.reveal()));
   const Label label = Label::forking(KeyConstant::tgk_forked, id_data, randr_kms);
   forked.key = TRY(derive<CarriedKey>(prf, label, key.key.size()));
   return forked;
@@ -131,7 +131,7 @@ Result<SessionKey> fork_session_key(PrfFunc func, const SessionKey& key, Bytes i
 Result<Tek> derive_tek(PrfFunc func, const SessionKey& key, std::uint8_t cs_id, Bytes randr_i,
                        Bytes randr_r, std::size_t octets) {
   if (is_tek(key.type)) return Tek(key.key.reveal());
-  auto prf = TRY(Prf::keyed(func, key.key.reveal()));
+  const Prf prf = TRY(Prf::keyed(func, key.key.reveal()));
   return derive<Tek>(prf, Label::session(KeyConstant::tek, cs_id, randr_i, randr_r), octets);
 }
 

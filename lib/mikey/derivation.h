@@ -57,7 +57,7 @@ using EncrKey = Secret<struct EncrKeyTag>;
 
 // One derivation into a fresh secret.
 template <class Key>
-Result<Key> derive(Prf& prf, const Label& label, std::size_t octets) {
+Result<Key> derive(const Prf& prf, const Label& label, std::size_t octets) {
   Key key(octets);
   KEYSTUB_TRY(prf.derive(label.bytes(), key.reveal_mutable()));
   return key;

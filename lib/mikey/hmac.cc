@@ -1,97 +1,86 @@
 #include "mikey/hmac.h"
 
-#include <openssl/core_names.h>
 #include <openssl/evp.h>
-#include <openssl/params.h>
 
-#include <utility>
-#include <vector>
+#include <algorithm>
+#include <array>
+
+#include "base/secret.h"
 
 namespace keystub::mikey {
 namespace {
 
-// Idle contexts of this thread, one list per hash. A context keeps its digest between keys.
-class ContextPool {
- public:
-  ~ContextPool() {
-    for (auto& idle : idle_) {
-      for (EVP_MAC_CTX* context : idle) EVP_MAC_CTX_free(context);
-    }
-  }
+constexpr std::size_t kBlockOctets = 64;
+constexpr std::uint8_t kInnerPad = 0x36;
+constexpr std::uint8_t kOuterPad = 0x5C;
 
-  EVP_MAC_CTX* take(Hash hash) {
-    auto& idle = idle_[static_cast<std::size_t>(hash)];
-    if (!idle.empty()) {
-      EVP_MAC_CTX* context = idle.back();
-      idle.pop_back();
-      return context;
-    }
-    EVP_MAC* mac = EVP_MAC_fetch(nullptr, "HMAC", nullptr);
-    EVP_MAC_CTX* context = EVP_MAC_CTX_new(mac);
-    EVP_MAC_free(mac);
-    char sha_1[] = "SHA1";
-    char sha_256[] = "SHA256";
-    const OSSL_PARAM parameters[] = {
-        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST,
-                                         hash == Hash::sha_1 ? sha_1 : sha_256, 0),
-        OSSL_PARAM_construct_end()};
-    if (context != nullptr && EVP_MAC_CTX_set_params(context, parameters) != 1) {
-      EVP_MAC_CTX_free(context);
-      return nullptr;
-    }
-    return context;
-  }
-
-  void give_back(Hash hash, EVP_MAC_CTX* context) {
-    // Forget the key: an idle context must not hold one.
-    static constexpr std::uint8_t kNoKey[1] = {};
-    EVP_MAC_init(context, kNoKey, sizeof kNoKey, nullptr);
-    auto& idle = idle_[static_cast<std::size_t>(hash)];
-    if (idle.size() < kMaxIdle) {
-      idle.push_back(context);
-    } else {
-      EVP_MAC_CTX_free(context);
-    }
-  }
-
- private:
-  static constexpr std::size_t kMaxIdle = 8;
-  std::array<std::vector<EVP_MAC_CTX*>, 2> idle_;
-};
-
-ContextPool& pool() {
-  thread_local ContextPool instance;
-  return instance;
+// Looked up once: OpenSSL takes longer to find an algorithm by its name than to hash with it. They
+// live as long as the process.
+const EVP_MD* algorithm(Hash hash) {
+  static const EVP_MD* const sha_1 = EVP_MD_fetch(nullptr, "SHA1", nullptr);
+  static const EVP_MD* const sha_256 = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+  return hash == Hash::sha_1 ? sha_1 : sha_256;
 }
 
-std::unexpected<Error> hmac_failed() {
-  return fail(Category::internal, "OpenSSL cannot compute an HMAC; check its configuration");
+std::unexpected<Error> hash_failed() {
+  return fail(Category::internal,
+              "OpenSSL cannot compute SHA-1 or SHA-256; check its configuration");
 }
 
 }  // namespace
 
-Result<Hmac> Hmac::keyed(Hash hash, Bytes key) {
-  EVP_MAC_CTX* context = pool().take(hash);
-  if (context == nullptr) return hmac_failed();
-  Hmac hmac(hash, context);
-  if (EVP_MAC_init(context, key.data(), key.size(), nullptr) != 1) return hmac_failed();
-  return hmac;
-}
+void Hmac::FreeState::operator()(EVP_MD_CTX* state) const noexcept { EVP_MD_CTX_free(state); }
 
-Hmac::Hmac(Hmac&& other) noexcept
-    : hash_(other.hash_), context_(std::exchange(other.context_, nullptr)) {}
-
-Hmac::~Hmac() {
-  if (context_ != nullptr) pool().give_back(hash_, context_);
-}
-
-Result<void> Hmac::compute(std::initializer_list<Bytes> parts, MutableBytes out) {
-  if (EVP_MAC_init(context_, nullptr, 0, nullptr) != 1) return hmac_failed();
-  for (const Bytes part : parts) {
-    if (EVP_MAC_update(context_, part.data(), part.size()) != 1) return hmac_failed();
+// The hash after `block`; null when OpenSSL fails.
+Hmac::State Hmac::state_after(Hash hash, Bytes block) {
+  State state(EVP_MD_CTX_new());
+  if (state == nullptr || EVP_DigestInit_ex2(state.get(), algorithm(hash), nullptr) != 1 ||
+      EVP_DigestUpdate(state.get(), block.data(), block.size()) != 1) {
+    return nullptr;
   }
-  std::size_t size = 0;
-  if (EVP_MAC_final(context_, out.data(), &size, out.size()) != 1) return hmac_failed();
+  return state;
+}
+
+Result<Hmac> Hmac::keyed(Hash hash, Bytes key) {
+  if (key.empty() || key.size() > kBlockOctets) {
+    return fail(Category::internal, "an HMAC key has 1 to 64 octets");
+  }
+  std::array<std::uint8_t, kBlockOctets> block;
+  const auto fill_block = [&](std::uint8_t pad) {
+    block.fill(pad);
+    for (std::size_t i = 0; i < key.size(); ++i) block[i] ^= key[i];
+  };
+  fill_block(kInnerPad);
+  State inner = state_after(hash, block);
+  fill_block(kOuterPad);
+  State outer = state_after(hash, block);
+  wipe(block);
+  if (inner == nullptr || outer == nullptr) return hash_failed();
+  return Hmac(std::move(inner), std::move(outer));
+}
+
+// H(K XOR opad, H(K XOR ipad, parts)).
+Result<void> Hmac::compute(std::initializer_list<Bytes> parts, MutableBytes out) const {
+  const State state(EVP_MD_CTX_new());
+  if (state == nullptr || EVP_MD_CTX_copy_ex(state.get(), inner_.get()) != 1) return hash_failed();
+  for (const Bytes part : parts) {
+    if (EVP_DigestUpdate(state.get(), part.data(), part.size()) != 1) return hash_failed();
+  }
+  unsigned int size = 0;
+  if (EVP_DigestFinal_ex(state.get(), out.data(), &size) != 1 ||
+      EVP_MD_CTX_copy_ex(state.get(), outer_.get()) != 1 ||
+      EVP_DigestUpdate(state.get(), out.data(), size) != 1 ||
+      EVP_DigestFinal_ex(state.get(), out.data(), &size) != 1) {
+    return hash_failed();
+  }
+  return {};
+}
+
+Result<void> sha_256(Bytes octets, MutableBytes out) {
+  if (EVP_Digest(octets.data(), octets.size(), out.data(), nullptr, algorithm(Hash::sha_256),
+                 nullptr) != 1) {
+    return hash_failed();
+  }
   return {};
 }
 

@@ -1,10 +1,11 @@
-// HMAC with SHA-1 or SHA-256, keyed once and used many times (RFC 3830 4.2.4, RFC 6043 6.2).
+// HMAC with SHA-1 or SHA-256, keyed once and used many times (RFC 2104, RFC 3830 4.2.4,
+// RFC 6043 6.2).
 #pragma once
 
 #include <openssl/types.h>
 
-#include <array>
 #include <initializer_list>
+#include <memory>
 
 #include "base/bytes.h"
 #include "base/error.h"
@@ -16,25 +17,33 @@ enum class Hash : std::uint8_t { sha_1, sha_256 };
 inline constexpr std::size_t kMaxHmacSize = 32;
 constexpr std::size_t hmac_size(Hash hash) noexcept { return hash == Hash::sha_1 ? 20 : 32; }
 
-// A keyed HMAC. Takes its OpenSSL context from a pool of this thread and gives it back, because
-// making one costs six times as much as using one. Not thread-safe; stays on its thread.
+// A key that is ready for HMAC: the hash as it stands after K XOR ipad and after K XOR opad. Keying
+// OpenSSL's own HMAC takes longer than an HMAC, and most keys of MIKEY-TICKET are good for one to
+// three of them (docs/performance.md has the numbers).
+// OpenSSL wipes the two states when this is dropped. Threads: compute() from several at once.
 class Hmac {
  public:
-  // The key may have any length but zero.
+  // The key has 1 to 64 octets (the input block of both hashes).
   static Result<Hmac> keyed(Hash hash, Bytes key);
-  Hmac(Hmac&& other) noexcept;
-  Hmac& operator=(Hmac&&) = delete;
-  ~Hmac();
 
   // HMAC over the parts, one after the other. `out` has hmac_size(hash) octets and may be one of
   // the parts.
-  Result<void> compute(std::initializer_list<Bytes> parts, MutableBytes out);
+  Result<void> compute(std::initializer_list<Bytes> parts, MutableBytes out) const;
 
  private:
-  Hmac(Hash hash, EVP_MAC_CTX* context) noexcept : hash_(hash), context_(context) {}
+  struct FreeState {
+    void operator()(EVP_MD_CTX* state) const noexcept;
+  };
+  using State = std::unique_ptr<EVP_MD_CTX, FreeState>;
 
-  Hash hash_;
-  EVP_MAC_CTX* context_;
+  static State state_after(Hash hash, Bytes block);
+  Hmac(State inner, State outer) noexcept : inner_(std::move(inner)), outer_(std::move(outer)) {}
+
+  State inner_;
+  State outer_;
 };
+
+// SHA-256 of `octets`; `out` has 32 octets.
+Result<void> sha_256(Bytes octets, MutableBytes out);
 
 }  // namespace keystub::mikey

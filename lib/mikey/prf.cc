@@ -1,6 +1,7 @@
 #include "mikey/prf.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/secret.h"
 
@@ -11,7 +12,7 @@ namespace {
 constexpr std::size_t kBlockOctets = 32;
 
 // XORs P(s, label, m) into `outkey`, where `hmac` is keyed with s.
-Result<void> xor_p(Hmac& hmac, std::size_t size, Bytes label, MutableBytes outkey) {
+Result<void> xor_p(const Hmac& hmac, std::size_t size, Bytes label, MutableBytes outkey) {
   std::array<std::uint8_t, kMaxHmacSize> a_buffer;
   std::array<std::uint8_t, kMaxHmacSize> block_buffer;
   const MutableBytes a(a_buffer.data(), size);
@@ -51,11 +52,11 @@ Result<Prf> Prf::keyed(PrfFunc func, Bytes inkey) {
   return prf;
 }
 
-Result<void> Prf::derive(Bytes label, MutableBytes outkey) {
+Result<void> Prf::derive(Bytes label, MutableBytes outkey) const {
   std::ranges::fill(outkey, std::uint8_t{0});
   const std::size_t size = hmac_size(hash_);
   TRY(xor_p(*first_block_, size, label, outkey));
-  for (Hmac& block : other_blocks_) TRY(xor_p(block, size, label, outkey));
+  for (const Hmac& block : other_blocks_) TRY(xor_p(block, size, label, outkey));
   return {};
 }
 

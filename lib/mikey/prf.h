@@ -9,14 +9,15 @@
 
 namespace keystub::mikey {
 
-// A PRF keyed with `inkey`, for as many derivations as that key has. Not thread-safe.
+// A PRF keyed with `inkey`, for as many derivations as that key has. Threads: derive() from
+// several at once.
 class Prf {
  public:
   // An unassigned `func` or an empty `inkey` is refused.
   static Result<Prf> keyed(PrfFunc func, Bytes inkey);
 
   // Fills `outkey` with PRF(inkey, label).
-  Result<void> derive(Bytes label, MutableBytes outkey);
+  Result<void> derive(Bytes label, MutableBytes outkey) const;
 
  private:
   explicit Prf(Hash hash) noexcept : hash_(hash) {}

@@ -138,9 +138,8 @@ Result<GrantedTicket> issue_ticket(const Environment& env, TicketPolicy policy,
   }
   const Suite& suite = suite_of(policy.prf);
   const std::vector<KeyWish> wishes = std::exchange(policy.keys, {});
-  TicketKeys keys = TRY(make_ticket_keys(env.random, suite, wishes));
-  const ByteVector rand = TRY(env.random.bytes(std::max(protection.key.size(), keys.mpk.size())));
-  SealedTicket sealed = TRY(seal_ticket(policy, keys, protection, fresh_t(env), rand));
+  TicketKeys keys = TRY(make_ticket_keys(env.random, suite, wishes, protection.key.size()));
+  SealedTicket sealed = TRY(seal_ticket(policy, keys, protection, fresh_t(env)));
   GrantedTicket granted;
   granted.body = std::move(sealed.body);
   granted.mpki = std::move(sealed.mpki);
@@ -184,9 +183,8 @@ Result<AuthenticatedRequest::Grant> AuthenticatedRequest::grant(
     const TicketProtection& protection) const {
   const Suite& suite = this->suite();
   granted.keys.clear();
-  const TicketKeys keys = TRY(make_ticket_keys(env.random, suite, wishes));
-  const ByteVector rand = TRY(env.random.bytes(std::max(protection.key.size(), keys.mpk.size())));
-  const SealedTicket sealed = TRY(seal_ticket(granted, keys, protection, fresh_t(env), rand));
+  const TicketKeys keys = TRY(make_ticket_keys(env.random, suite, wishes, protection.key.size()));
+  const SealedTicket sealed = TRY(seal_ticket(granted, keys, protection, fresh_t(env)));
 
   const Timestamp t = fresh_t(env);
   const std::uint32_t csb_id = message_.header.csb_id;

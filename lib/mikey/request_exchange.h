@@ -39,8 +39,8 @@ class TicketRequest {
 };
 
 // A mode 3 ticket (RFC 6043 4.1.1): issued by the initiator under a TPK that it shares with the
-// KMS. Draws from env.random as make_ticket_keys does, then the ticket's RAND. The policy's flags
-// must have D clear and L set.
+// KMS. Draws from env.random as make_ticket_keys does. The policy's flags must have D clear and L
+// set.
 Result<GrantedTicket> issue_ticket(const Environment& env, TicketPolicy policy,
                                    const TicketProtection& protection);
 

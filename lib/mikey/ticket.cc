@@ -1,7 +1,5 @@
 #include "mikey/ticket.h"
 
-#include <openssl/evp.h>
-
 #include <algorithm>
 
 #include "mikey/protection.h"
@@ -22,23 +20,29 @@ std::unexpected<Error> invalid_ticket(std::string text, Place place) {
 }  // namespace
 
 Result<TicketKeys> make_ticket_keys(RandomSource& random, const Suite& suite,
-                                    const std::vector<KeyWish>& wishes) {
+                                    const std::vector<KeyWish>& wishes, std::size_t tpk_octets) {
   TicketKeys keys;
-  keys.mpk_spi = TRY(random.bytes(kSpiOctets));
+  keys.mpk_spi.resize(kSpiOctets);
   keys.mpk = Mpk(suite.key_octets);
-  TRY(random.fill(keys.mpk.reveal_mutable()));
+  keys.session_keys.reserve(wishes.size());
+  keys.rand.resize(std::max(tpk_octets, keys.mpk.size()));
+  std::vector<MutableBytes> draws;
+  draws.reserve(2 * wishes.size() + 3);
+  draws.emplace_back(keys.mpk_spi);
+  draws.emplace_back(keys.mpk.reveal_mutable());
   for (const KeyWish& wish : wishes) {
-    SessionKey key{wish.type, CarriedKey(wish.key_octets), SaltKey(wish.salt_octets), wish.spi};
-    TRY(random.fill(key.key.reveal_mutable()));
-    if (has_salt(wish.type)) TRY(random.fill(key.salt.reveal_mutable()));
-    keys.session_keys.push_back(std::move(key));
+    SessionKey& key = keys.session_keys.emplace_back(wish.type, CarriedKey(wish.key_octets),
+                                                     SaltKey(wish.salt_octets), wish.spi);
+    draws.emplace_back(key.key.reveal_mutable());
+    if (has_salt(wish.type)) draws.emplace_back(key.salt.reveal_mutable());
   }
+  draws.emplace_back(keys.rand);
+  TRY(random.fill_each(draws));
   return keys;
 }
 
 Result<SealedTicket> seal_ticket(const TicketPolicy& policy, const TicketKeys& keys,
-                                 const TicketProtection& protection, const Timestamp& issued_at,
-                                 Bytes rand) {
+                                 const TicketProtection& protection, const Timestamp& issued_at) {
   TRY(policy.flags.check());
   if (!policy.keys.empty()) {
     return fail(Category::internal,
@@ -47,6 +51,7 @@ Result<SealedTicket> seal_ticket(const TicketPolicy& policy, const TicketKeys& k
   if (policy.idr_r.empty()) {
     return fail(Category::internal, "a Ticket Policy must name a responder (RFC 6043 6.10)");
   }
+  const Bytes rand = keys.rand;
   if (rand.size() < std::max(protection.key.size(), keys.mpk.size()) || rand.size() > 255) {
     return fail(Category::internal,
                 "the ticket's RAND must be as long as the longest of TPK and MPK (RFC 6043 12.1)");
@@ -180,9 +185,7 @@ Result<TicketId> ticket_id(const TicketView& ticket) {
 
 Result<TicketId> ticket_id_of_mac(Bytes mac) {
   std::array<std::uint8_t, 32> digest{};
-  if (EVP_Digest(mac.data(), mac.size(), digest.data(), nullptr, EVP_sha256(), nullptr) != 1) {
-    return fail(Category::internal, "OpenSSL cannot compute SHA-256; check its configuration");
-  }
+  TRY(sha_256(mac, digest));
   TicketId id;
   std::ranges::copy_n(digest.begin(), id.size(), id.begin());
   return id;

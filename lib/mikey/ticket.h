@@ -18,17 +18,20 @@ struct TicketProtection {
   std::string thdr;
 };
 
-// What a ticket keeps secret: the MPK and the session keys.
+// What is made anew for a ticket: the MPK and the session keys, which it keeps secret, and the RAND
+// of its Ticket Data.
 struct TicketKeys {
   Mpk mpk;
   ByteVector mpk_spi;
   std::vector<SessionKey> session_keys;
+  ByteVector rand;
 };
 
-// Makes an MPK with an SPI of 4 octets and the session keys that are wished for: in this order
-// from `random`: MPK SPI, MPK, then per session key the key and the salt.
+// Makes an MPK with an SPI of 4 octets, the session keys that are wished for, and a RAND as long as
+// the longest of TPK and MPK (RFC 6043 12.1). In this order from `random`: MPK SPI, MPK, then per
+// session key the key and the salt, RAND.
 Result<TicketKeys> make_ticket_keys(RandomSource& random, const Suite& suite,
-                                    const std::vector<KeyWish>& wishes);
+                                    const std::vector<KeyWish>& wishes, std::size_t tpk_octets);
 
 struct SealedTicket {
   ByteVector body;  // from Ticket Type to the end of Ticket Data
@@ -36,11 +39,10 @@ struct SealedTicket {
   Mpk mpkr;
 };
 
-// Seals `keys` under `protection`: `issued_at` is T, `rand` the RAND of the Ticket Data, at least
-// as long as the longest of TPK and MPK (RFC 6043 12.1).
+// Seals `keys` under `protection`: `issued_at` is T of the Ticket Data. A RAND that is shorter than
+// the longest of TPK and MPK is refused (RFC 6043 12.1).
 Result<SealedTicket> seal_ticket(const TicketPolicy& policy, const TicketKeys& keys,
-                                 const TicketProtection& protection, const Timestamp& issued_at,
-                                 Bytes rand);
+                                 const TicketProtection& protection, const Timestamp& issued_at);
 
 // The Ticket Data of a base ticket, parsed and not yet verified.
 struct TicketDataView {

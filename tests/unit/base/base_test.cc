@@ -1,6 +1,9 @@
 // The ground of every room: results, readers, secrets, base64.
 #include <gtest/gtest.h>
 
+#include <array>
+#include <new>
+
 #include "base/base64.h"
 #include "base/byte_reader.h"
 #include "base/byte_writer.h"
@@ -80,6 +83,16 @@ TEST(Secret, IsWipedWhenMovedFromAndComparesByContent) {
   EXPECT_FALSE(moved == Psk(from_hex("00112234").value()));
 }
 
+TEST(Secret, OfASizeIsZero) {
+  for (const std::size_t size : {1U, 64U, 65U}) {
+    alignas(Psk) std::array<std::uint8_t, sizeof(Psk)> memory;
+    memory.fill(0xAA);
+    Psk* key = new (memory.data()) Psk(size);
+    EXPECT_EQ(to_vector(key->reveal()), ByteVector(size));
+    key->~Psk();
+  }
+}
+
 TEST(Secret, HoldsKeysLongerThanTheInlineRoom) {
   Psk key(ByteVector(300, 7));
   Psk other(ByteVector(300, 7));
@@ -125,6 +138,19 @@ TEST(NtpTime, CoversBothErasAndEveryNanosecond) {
 TEST(OpenSslRandom, FillsAllOfTheOutput) {
   OpenSslRandom random;
   EXPECT_NE(random.bytes(32).value(), random.bytes(32).value());
+}
+
+TEST(OpenSslRandom, FillsEachOfSeveralOutputsWholeAndDifferently) {
+  OpenSslRandom random;
+  for (const std::size_t size : {16U, 200U}) {  // one draw, and too much for one
+    ByteVector first(size);
+    ByteVector second(size);
+    const std::array<MutableBytes, 3> outs{first, MutableBytes(), second};
+    ASSERT_TRUE(random.fill_each(outs).has_value());
+    EXPECT_NE(first, second);
+    EXPECT_FALSE(equal(Bytes(first).last(8), ByteVector(8)));
+    EXPECT_FALSE(equal(Bytes(second).last(8), ByteVector(8)));
+  }
 }
 
 }  // namespace

@@ -40,11 +40,11 @@ class Mode3 : public KmsFixture {
     mikey::TicketPolicy sealed_policy = policy_of_ticket;
     sealed_policy.keys.clear();
     mikey::TicketKeys keys_of_ticket =
-        mikey::make_ticket_keys(random, suite, policy_of_ticket.keys).value();
-    const ByteVector rand = random.bytes(32).value();
+        mikey::make_ticket_keys(random, suite, policy_of_ticket.keys, protection.key.size())
+            .value();
     mikey::SealedTicket sealed =
         mikey::seal_ticket(sealed_policy, keys_of_ticket, protection,
-                           mikey::Timestamp::from(issued_at.value_or(clock.now())), rand)
+                           mikey::Timestamp::from(issued_at.value_or(clock.now())))
             .value();
     mikey::GrantedTicket ticket;
     ticket.body = std::move(sealed.body);
