@@ -9,7 +9,8 @@ namespace keystub {
 bool equal(Bytes a, Bytes b) noexcept { return std::ranges::equal(a, b); }
 
 bool equal_constant_time(Bytes a, Bytes b) noexcept {
-  return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
+  if (a.size() != b.size()) return false;
+  return CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
 std::string to_hex(Bytes bytes) {
