@@ -14,7 +14,7 @@
 #include "kms-server/audit.h"
 #include "kms-server/identity_store.h"
 #include "kms-server/kek.h"
-#include "mikey/key_data.h"
+#include "mikey/keys.h"
 #include "rpc/caller.h"
 
 namespace keystub::kms {

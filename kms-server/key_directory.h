@@ -17,7 +17,7 @@
 #include "kms-server/identity_store.h"
 #include "kms-server/kek.h"
 #include "kms-server/key_cache.h"
-#include "mikey/key_data.h"
+#include "mikey/keys.h"
 
 namespace keystub::kms {
 

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "kms-server/key_directory.h"
-#include "mikey/ticket_policy.h"
+#include "mikey/payload/ticket_policy.h"
 
 namespace keystub::kms {
 

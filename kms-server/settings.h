@@ -13,7 +13,7 @@
 #include "base/error.h"
 #include "kms-server/audit.h"
 #include "kms-server/policy.h"
-#include "mikey/identity.h"
+#include "mikey/payload/identity.h"
 #include "service/config.h"
 #include "service/log.h"
 

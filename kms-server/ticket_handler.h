@@ -19,7 +19,7 @@
 #include "kms-server/key_directory.h"
 #include "kms-server/policy.h"
 #include "kms-server/store_executor.h"
-#include "mikey/identity.h"
+#include "mikey/payload/identity.h"
 #include "replay/replay_window.h"
 #include "rpc/caller.h"
 #include "service/log.h"

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "kms-client/kmsctl/commands.h"
-#include "mikey/key_data.h"
+#include "mikey/keys.h"
 
 namespace keystub::kmsctl {
 namespace {

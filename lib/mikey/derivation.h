@@ -5,7 +5,7 @@
 #include <array>
 #include <optional>
 
-#include "mikey/key_data.h"
+#include "mikey/keys.h"
 #include "mikey/prf.h"
 #include "mikey/suite.h"
 

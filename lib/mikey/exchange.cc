@@ -138,7 +138,8 @@ MessageBuilder begin_error(const Environment& env, const Header& about, ErrorNo 
 }  // namespace
 
 ByteVector build_error(const Environment& env, const Header& about, ErrorNo number) {
-  return std::move(begin_error(env, about, number)).end_without_v();
+  // All its fields have a fixed length: none can be too long.
+  return std::move(begin_error(env, about, number)).end_without_v().value();
 }
 
 Result<ByteVector> build_authenticated_error(const Environment& env, const Message& about,

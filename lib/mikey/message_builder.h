@@ -1,5 +1,5 @@
 // Puts a message together payload by payload, keeps the Next Payload chain, and ends it with V or
-// SIGN.
+// SIGN. A value that is too long for its length field makes the end_…() fail.
 #pragma once
 
 #include "mikey/message.h"
@@ -12,6 +12,11 @@ class MessageBuilder {
   // HDR with the Empty map (`sessions` empty) or the GENERIC-ID map.
   MessageBuilder(DataType type, bool v_flag, PrfFunc prf, std::uint32_t csb_id,
                  const std::vector<CryptoSession>& sessions = {});
+  // HDR as given; its Next Payload is set by what follows.
+  explicit MessageBuilder(const Header& header);
+
+  // Any payload; the other methods name those of MIKEY-TICKET (RFC 6043 4.2).
+  MessageBuilder& payload(const PayloadValue& value);
 
   MessageBuilder& t(const Timestamp& timestamp);
   MessageBuilder& randr(RandRole role, Bytes value);
@@ -35,20 +40,19 @@ class MessageBuilder {
 
   // The message so far, with the V payload but without its MAC: what the MAC covers.
   Bytes begin_v(MacAlg alg);
-  ByteVector end_v(Bytes mac) &&;
-  ByteVector end_v(Bytes mac, Bytes initiator_data) &&;
-  ByteVector end_without_v() &&;
+  Result<ByteVector> end_v(Bytes mac) &&;
+  Result<ByteVector> end_v(Bytes mac, Bytes initiator_data) &&;
+  // Nothing protects the message.
+  Result<ByteVector> end_without_v() &&;
 
   // The same for SIGN: the message so far with the S type and the length of the signature, which
   // has to be known beforehand (at most 4095 octets), but without the Signature field.
   Bytes begin_sign(SignatureType type, std::size_t signature_octets);
-  ByteVector end_sign(Bytes signature) &&;
+  Result<ByteVector> end_sign(Bytes signature) &&;
 
  private:
-  void begin(PayloadType type);
-
   ByteWriter out_;
-  std::size_t next_payload_at_;
+  PayloadChain chain_;
   std::size_t initiator_data_at_ = 0;
 };
 

@@ -24,8 +24,7 @@ struct InitiatorData {
 Result<InitiatorData> read_initiator_data(const TicketView& ticket, std::string_view message) {
   ByteReader reader(message, ticket.initiator_data, ticket.initiator_data_offset);
   reader.enter("Initiator Data", "RFC 6043 6.10");
-  const auto first = static_cast<PayloadType>(TRY(reader.u8("First Payload")));
-  PayloadWalker walker(reader, first);
+  PayloadWalker walker = TRY(ticket.initiator_payloads(message));
   std::vector<VerificationView> found;
   for (;;) {
     const std::optional<Payload> payload = TRY(walker.next());

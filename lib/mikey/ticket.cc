@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "mikey/payload/chain.h"
+#include "mikey/payload/ticket_header.h"
 #include "mikey/protection.h"
 
 namespace keystub::mikey {
@@ -63,9 +65,7 @@ Result<SealedTicket> seal_ticket(const TicketPolicy& policy, const TicketKeys& k
   policy.encode(body);
   const std::size_t length_at = body.size();
   body.u16(0);
-  body.u8(static_cast<std::uint8_t>(PayloadType::t));  // THDR
-  body.u16(static_cast<std::uint16_t>(protection.thdr.size()));
-  body.bytes(as_bytes(protection.thdr));
+  encode_thdr(body, {PayloadType::t, as_bytes(protection.thdr)});
   body.u8(static_cast<std::uint8_t>(PayloadType::rand));
   encode_t(body, issued_at);
   body.u8(static_cast<std::uint8_t>(PayloadType::kemac));
@@ -80,7 +80,7 @@ Result<SealedTicket> seal_ticket(const TicketPolicy& policy, const TicketKeys& k
   body.u8(static_cast<std::uint8_t>(MacAlg::null));
   if (!protection.id.empty()) {
     body.u8(static_cast<std::uint8_t>(PayloadType::v));
-    encode_idr(body, IdRole::psk, Identity::byte_string(protection.id));
+    encode_idr(body, {IdRole::psk, {IdType::byte_string, as_bytes(protection.id)}});
   }
   body.u8(static_cast<std::uint8_t>(PayloadType::last));
   body.u8(static_cast<std::uint8_t>(suite.mac));
@@ -104,9 +104,9 @@ Result<TicketDataView> parse_ticket_data(const TicketView& ticket, std::string_v
                           reader.here());
   }
   TicketDataView data;
-  const auto first = static_cast<PayloadType>(TRY(reader.u8("Next payload of THDR")));
-  const std::uint16_t thdr_length = TRY(reader.u16("THDR Data length"));
-  data.thdr = TRY(reader.bytes(thdr_length, "THDR Data"));
+  const TicketHeaderView thdr = TRY(decode_thdr(reader));
+  data.thdr = thdr.data;
+  reader.enter("Ticket Data", "RFC 6043 A.1");
 
   bool has_t = false;
   bool has_rand = false;
@@ -121,7 +121,7 @@ Result<TicketDataView> parse_ticket_data(const TicketView& ticket, std::string_v
     seen = true;
     return {};
   };
-  PayloadWalker walker(reader, first);
+  PayloadWalker walker(reader, thdr.next_payload);
   for (;;) {
     const std::optional<Payload> payload = TRY(walker.next());
     if (!payload) break;

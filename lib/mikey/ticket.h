@@ -5,8 +5,9 @@
 #include <array>
 
 #include "base/random.h"
+#include "mikey/keys.h"
+#include "mikey/payload/ticket_policy.h"
 #include "mikey/suite.h"
-#include "mikey/ticket_policy.h"
 
 namespace keystub::mikey {
 

@@ -176,7 +176,7 @@ Result<TransferOffer> TransferOffer::start(const Environment& env,
   if (flags.has(TicketFlag::i_forking)) {
     initiator_data = TRY(make_initiator_data(suite, granted.mpkr, mac));
   }
-  offer.message_ = std::move(builder).end_v(mac.bytes(), initiator_data);
+  offer.message_ = TRY(std::move(builder).end_v(mac.bytes(), initiator_data));
   return offer;
 }
 

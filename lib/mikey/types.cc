@@ -1,5 +1,7 @@
 #include "mikey/types.h"
 
+#include <initializer_list>
+
 namespace keystub::mikey {
 
 std::string_view name_of(DataType value) noexcept {
@@ -99,6 +101,90 @@ std::string_view name_of(TsType value) noexcept {
   return "unassigned";
 }
 
+std::string_view name_of(TsRole value) noexcept {
+  switch (value) {
+    case TsRole::issue: return "TRi";
+    case TsRole::start: return "TRs";
+    case TsRole::end: return "TRe";
+    case TsRole::rekeying: return "TRr";
+  }
+  return "unassigned";
+}
+
+std::string_view name_of(IdType value) noexcept {
+  switch (value) {
+    case IdType::nai: return "NAI";
+    case IdType::uri: return "URI";
+    case IdType::byte_string: return "Byte string";
+  }
+  return "unassigned";
+}
+
+std::string_view name_of(IdRole value) noexcept {
+  switch (value) {
+    case IdRole::initiator: return "IDRi";
+    case IdRole::responder: return "IDRr";
+    case IdRole::kms: return "IDRkms";
+    case IdRole::psk: return "IDRpsk";
+    case IdRole::application: return "IDRapp";
+  }
+  return "unassigned";
+}
+
+std::string_view name_of(RandRole value) noexcept {
+  switch (value) {
+    case RandRole::initiator: return "RANDRi";
+    case RandRole::responder: return "RANDRr";
+    case RandRole::kms: return "RANDRkms";
+  }
+  return "unassigned";
+}
+
+std::string_view name_of(CertType value) noexcept {
+  switch (value) {
+    case CertType::x509v3: return "X.509v3";
+    case CertType::url: return "X.509v3 URL";
+    case CertType::sign: return "X.509v3 Sign";
+    case CertType::encr: return "X.509v3 Encr";
+  }
+  return "unassigned";
+}
+
+std::string_view name_of(DhGroup value) noexcept {
+  switch (value) {
+    case DhGroup::oakley_5: return "OAKLEY 5";
+    case DhGroup::oakley_1: return "OAKLEY 1";
+    case DhGroup::oakley_2: return "OAKLEY 2";
+  }
+  return "unassigned";
+}
+
+std::string_view name_of(EnvelopeCache value) noexcept {
+  switch (value) {
+    case EnvelopeCache::no_cache: return "No cache";
+    case EnvelopeCache::cache: return "Cache";
+    case EnvelopeCache::cache_for_csb: return "Cache for CSB";
+  }
+  return "unassigned";
+}
+
+std::string_view name_of(SignatureType value) noexcept {
+  switch (value) {
+    case SignatureType::rsa_pkcs1: return "RSA/PKCS#1/1.5";
+    case SignatureType::rsa_pss: return "RSA/PSS";
+  }
+  return "unassigned";
+}
+
+std::string_view name_of(HashFunc value) noexcept {
+  switch (value) {
+    case HashFunc::sha_1: return "SHA-1";
+    case HashFunc::md5: return "MD5";
+    case HashFunc::sha_256: return "SHA-256";
+  }
+  return "unassigned";
+}
+
 std::string_view name_of(KeyType value) noexcept {
   switch (value) {
     case KeyType::tgk: return "TGK";
@@ -108,6 +194,62 @@ std::string_view name_of(KeyType value) noexcept {
     case KeyType::gtgk: return "GTGK";
     case KeyType::gtgk_salt: return "GTGK+SALT";
     case KeyType::mpk: return "MPK";
+  }
+  return "unassigned";
+}
+
+std::string_view name_of(KeyValidity value) noexcept {
+  switch (value) {
+    case KeyValidity::null: return "Null";
+    case KeyValidity::spi: return "SPI";
+    case KeyValidity::interval: return "Interval";
+  }
+  return "unassigned";
+}
+
+std::string_view name_of(ExtType value) noexcept {
+  switch (value) {
+    case ExtType::vendor_id: return "Vendor ID";
+    case ExtType::sdp_ids: return "SDP IDs";
+    case ExtType::tesla_i_key: return "TESLA I-Key";
+    case ExtType::key_id: return "Key ID";
+  }
+  return "unassigned";
+}
+
+std::string_view name_of(KeyIdType value) noexcept {
+  switch (value) {
+    case KeyIdType::mbms_key_domain: return "MBMS Key Domain ID";
+    case KeyIdType::mbms_service_key: return "MBMS Service Key ID";
+    case KeyIdType::mbms_traffic_key: return "MBMS Traffic Key ID";
+  }
+  return "unassigned";
+}
+
+std::string_view name_of(SrtpParameter value) noexcept {
+  switch (value) {
+    case SrtpParameter::encr_alg: return "Encryption algorithm";
+    case SrtpParameter::session_encr_key_length: return "Session Encr. key length";
+    case SrtpParameter::auth_alg: return "Authentication algorithm";
+    case SrtpParameter::session_auth_key_length: return "Session Auth. key length";
+    case SrtpParameter::session_salt_key_length: return "Session Salt key length";
+    case SrtpParameter::prf: return "SRTP Pseudo Random Function";
+    case SrtpParameter::key_derivation_rate: return "Key derivation rate";
+    case SrtpParameter::srtp_encryption: return "SRTP encryption off/on";
+    case SrtpParameter::srtcp_encryption: return "SRTCP encryption off/on";
+    case SrtpParameter::fec_order: return "sender's FEC order";
+    case SrtpParameter::srtp_authentication: return "SRTP authentication off/on";
+    case SrtpParameter::auth_tag_length: return "Authentication tag length";
+    case SrtpParameter::srtp_prefix_length: return "SRTP prefix length";
+  }
+  return "unassigned";
+}
+
+std::string_view name_of(ProtType value) noexcept {
+  switch (value) {
+    case ProtType::srtp: return "SRTP";
+    case ProtType::tls: return "TLS";
+    case ProtType::tls_private: return "TLS";
   }
   return "unassigned";
 }
@@ -132,6 +274,28 @@ std::string_view name_of(ErrorNo value) noexcept {
     case ErrorNo::invalid_tppar: return "Invalid TPpar";
   }
   return "unassigned";
+}
+
+std::string_view name_of_choice(SrtpParameter parameter, std::uint8_t value) noexcept {
+  const auto one_of = [value](std::initializer_list<std::string_view> names) {
+    return value < names.size() ? names.begin()[value] : std::string_view("unassigned");
+  };
+  switch (parameter) {
+    case SrtpParameter::encr_alg: return one_of({"NULL", "AES-CM", "AES-F8"});
+    case SrtpParameter::auth_alg: return one_of({"NULL", "HMAC-SHA-1"});
+    case SrtpParameter::prf: return one_of({"AES-CM"});
+    case SrtpParameter::fec_order: return one_of({"FEC-SRTP"});
+    case SrtpParameter::srtp_encryption:
+    case SrtpParameter::srtcp_encryption:
+    case SrtpParameter::srtp_authentication: return one_of({"off", "on"});
+    case SrtpParameter::session_encr_key_length:
+    case SrtpParameter::session_auth_key_length:
+    case SrtpParameter::session_salt_key_length:
+    case SrtpParameter::key_derivation_rate:
+    case SrtpParameter::auth_tag_length:
+    case SrtpParameter::srtp_prefix_length: break;
+  }
+  return {};
 }
 
 }  // namespace keystub::mikey

@@ -73,6 +73,7 @@ enum class IdRole : std::uint8_t {
 };
 enum class RandRole : std::uint8_t { initiator = 1, responder = 2, kms = 3 };
 enum class CertType : std::uint8_t { x509v3 = 0, url = 1, sign = 2, encr = 3 };
+enum class DhGroup : std::uint8_t { oakley_5 = 0, oakley_1 = 1, oakley_2 = 2 };
 enum class EnvelopeCache : std::uint8_t { no_cache = 0, cache = 1, cache_for_csb = 2 };
 enum class SignatureType : std::uint8_t { rsa_pkcs1 = 0, rsa_pss = 1 };
 enum class HashFunc : std::uint8_t { sha_1 = 0, md5 = 1, sha_256 = 2 };
@@ -87,6 +88,29 @@ enum class KeyType : std::uint8_t {
 };
 enum class KeyValidity : std::uint8_t { null = 0, spi = 1, interval = 2 };
 enum class ExtType : std::uint8_t { vendor_id = 0, sdp_ids = 1, tesla_i_key = 2, key_id = 3 };
+
+enum class KeyIdType : std::uint8_t {  // RFC 4563 table 2
+  mbms_key_domain = 0,
+  mbms_service_key = 1,
+  mbms_traffic_key = 2,
+};
+
+// The parameters of an SRTP policy, RFC 3830 table 6.10.1.a
+enum class SrtpParameter : std::uint8_t {
+  encr_alg = 0,
+  session_encr_key_length = 1,
+  auth_alg = 2,
+  session_auth_key_length = 3,
+  session_salt_key_length = 4,
+  prf = 5,
+  key_derivation_rate = 6,
+  srtp_encryption = 7,
+  srtcp_encryption = 8,
+  fec_order = 9,
+  srtp_authentication = 10,
+  auth_tag_length = 11,
+  srtp_prefix_length = 12,
+};
 
 enum class ProtType : std::uint8_t {
   srtp = 0,
@@ -124,8 +148,24 @@ std::string_view name_of(CsIdMapType value) noexcept;
 std::string_view name_of(EncrAlg value) noexcept;
 std::string_view name_of(MacAlg value) noexcept;
 std::string_view name_of(TsType value) noexcept;
+std::string_view name_of(TsRole value) noexcept;
+std::string_view name_of(IdType value) noexcept;
+std::string_view name_of(IdRole value) noexcept;
+std::string_view name_of(RandRole value) noexcept;
+std::string_view name_of(CertType value) noexcept;
+std::string_view name_of(DhGroup value) noexcept;
+std::string_view name_of(EnvelopeCache value) noexcept;
+std::string_view name_of(SignatureType value) noexcept;
+std::string_view name_of(HashFunc value) noexcept;
 std::string_view name_of(KeyType value) noexcept;
+std::string_view name_of(KeyValidity value) noexcept;
+std::string_view name_of(ExtType value) noexcept;
+std::string_view name_of(KeyIdType value) noexcept;
+std::string_view name_of(SrtpParameter value) noexcept;
+std::string_view name_of(ProtType value) noexcept;
 std::string_view name_of(ErrorNo value) noexcept;
+// The value of an SRTP parameter that is a choice: "AES-CM". Empty for numbers.
+std::string_view name_of_choice(SrtpParameter parameter, std::uint8_t value) noexcept;
 
 constexpr bool has_salt(KeyType type) noexcept {
   return type == KeyType::tgk_salt || type == KeyType::tek_salt || type == KeyType::gtgk_salt;

@@ -90,7 +90,8 @@ TEST(MessageParse, SaysWhatIsWrongAndWhere) {
       {"02", "HDR", 0, "MIKEY version 2"},
       {"011300", "HDR", 2, "data type 19"},
       {error_header("63"), "unassigned", 10, "type 99"},
-      {error_header("03"), "DH", 10, "has no meaning here"},
+      {error_header("14"), "Key data", 10, "has no meaning here"},
+      {error_header("03") + "0003", "DH", 12, "DH group 3 is unassigned"},
       {error_header("05") + "0004", "T", 12, "TS type 4 is unassigned"},
       {error_header("05") + "0000ed56", "T", 12, "cut short"},
       {error_header("0e") + "00010100051122", "IDR", 15, "cut short"},
@@ -135,7 +136,7 @@ TEST(MessageBuilder, BuildsTheSignedMessagesOfThePublicKeyVariants) {
       .chash(HashFunc::sha_256, hash)
       .pke(EnvelopeCache::no_cache, envelope);
   const ByteVector covered = to_vector(builder.begin_sign(SignatureType::rsa_pss, 384));
-  const ByteVector octets = std::move(builder).end_sign(signature);
+  const ByteVector octets = std::move(builder).end_sign(signature).value();
   const Message message = Message::parse(octets).value();
   EXPECT_EQ(message.chash->hash, HashFunc::sha_256);
   EXPECT_TRUE(equal(message.chash->value, hash));
@@ -261,7 +262,7 @@ TEST(KeyMgmt, ComparesTheAuthenticatedProtocolList) {
   const auto build = [](std::string_view list) {
     MessageBuilder builder(DataType::transfer_init, true, PrfFunc::hmac_sha_256, 1);
     if (!list.empty()) builder.ext(ExtType::sdp_ids, as_bytes(list));
-    return std::move(builder).end_without_v();
+    return std::move(builder).end_without_v().value();
   };
   const ByteVector with_list = build("mikey");
   const ByteVector without_list = build("");

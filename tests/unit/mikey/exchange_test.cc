@@ -62,7 +62,7 @@ TEST_F(Exchanges, AnswerWithoutRandrrIsRefusedWhereThePolicyDemandsIt) {
                          message.header.crypto_sessions("TRANSFER_RESP").value());
   builder.t(*message.t).idr(IdRole::responder, bob_.self).randr(RandRole::kms, *message.randr_kms);
   builder.begin_v(MacAlg::hmac_sha_256_256);
-  const auto accepted = offered.accept(std::move(builder).end_v(ByteVector(32, 0)));
+  const auto accepted = offered.accept(std::move(builder).end_v(ByteVector(32, 0)).value());
   ASSERT_FALSE(accepted.has_value());
   EXPECT_NE(accepted.error().text().find("RANDRr"), std::string::npos);
 }
@@ -196,7 +196,7 @@ TEST_F(Exchanges, MixedSuitesAreRefused) {
   MessageBuilder builder(DataType::request_init_psk, true, PrfFunc::hmac_sha_256, 1);
   builder.t(Timestamp::from(clock_.now())).randr(RandRole::initiator, ByteVector(32, 1)).tp(policy);
   builder.begin_v(MacAlg::hmac_sha_256_256);
-  const ByteVector message = std::move(builder).end_v(ByteVector(32, 0));
+  const ByteVector message = std::move(builder).end_v(ByteVector(32, 0)).value();
   const auto received = ReceivedRequest::parse(message);
   ASSERT_FALSE(received.has_value());
   EXPECT_EQ(error_no_for(received.error()), ErrorNo::invalid_prf);
@@ -207,7 +207,7 @@ TEST_F(Exchanges, NullAlgorithmsAreRefused) {
   MessageBuilder builder(DataType::request_init_psk, true, PrfFunc::hmac_sha_256, 1);
   builder.t(Timestamp::from(clock_.now())).randr(RandRole::initiator, ByteVector(32, 1)).tp(wish());
   builder.begin_v(MacAlg::null);
-  const ByteVector message = std::move(builder).end_v({});
+  const ByteVector message = std::move(builder).end_v({}).value();
   const auto received = ReceivedRequest::parse(message);
   ASSERT_FALSE(received.has_value());
   EXPECT_EQ(error_no_for(received.error()), ErrorNo::invalid_mac);

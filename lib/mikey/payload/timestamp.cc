@@ -1,4 +1,4 @@
-#include "mikey/timestamp.h"
+#include "mikey/payload/timestamp.h"
 
 namespace keystub::mikey {
 namespace {
@@ -33,11 +33,6 @@ Result<Timestamp> decode_t(ByteReader& reader) {
                           " is unassigned, so the length of the timestamp is unknown");
 }
 
-Result<RoleTimestamp> decode_tr(ByteReader& reader) {
-  const auto role = static_cast<TsRole>(TRY(reader.u8("TS role")));
-  return RoleTimestamp{role, TRY(decode_t(reader))};
-}
-
 void encode_t(ByteWriter& writer, const Timestamp& timestamp) {
   writer.u8(static_cast<std::uint8_t>(timestamp.type));
   if (has_32_bits(timestamp.type)) {
@@ -47,9 +42,14 @@ void encode_t(ByteWriter& writer, const Timestamp& timestamp) {
   }
 }
 
-void encode_tr(ByteWriter& writer, TsRole role, const Timestamp& timestamp) {
-  writer.u8(static_cast<std::uint8_t>(role));
-  encode_t(writer, timestamp);
+Result<RoleTimestamp> decode_tr(ByteReader& reader) {
+  const auto role = static_cast<TsRole>(TRY(reader.u8("TS role")));
+  return RoleTimestamp{role, TRY(decode_t(reader))};
+}
+
+void encode_tr(ByteWriter& writer, const RoleTimestamp& timestamp) {
+  writer.u8(static_cast<std::uint8_t>(timestamp.role));
+  encode_t(writer, timestamp.timestamp);
 }
 
 }  // namespace keystub::mikey

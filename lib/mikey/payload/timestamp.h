@@ -26,14 +26,14 @@ struct Timestamp {
 };
 
 struct RoleTimestamp {
-  TsRole role;
+  TsRole role = TsRole::issue;
   Timestamp timestamp;
 };
 
-// After the Next Payload octet.
+// After the Next Payload octet. An unassigned TS type is refused: the length would be unknown.
 Result<Timestamp> decode_t(ByteReader& reader);
-Result<RoleTimestamp> decode_tr(ByteReader& reader);
 void encode_t(ByteWriter& writer, const Timestamp& timestamp);
-void encode_tr(ByteWriter& writer, TsRole role, const Timestamp& timestamp);
+Result<RoleTimestamp> decode_tr(ByteReader& reader);
+void encode_tr(ByteWriter& writer, const RoleTimestamp& timestamp);
 
 }  // namespace keystub::mikey

@@ -1,13 +1,13 @@
-// Payload TP and the policy half of payload TICKET (RFC 6043 6.10).
+// Payloads TP and TICKET: the Ticket Policy, and a ticket as it travels (RFC 6043 6.10).
 #pragma once
 
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "mikey/identity.h"
-#include "mikey/key_data.h"
-#include "mikey/timestamp.h"
+#include "mikey/payload/identity.h"
+#include "mikey/payload/key_data.h"
+#include "mikey/payload/timestamp.h"
 
 namespace keystub::mikey {
 
@@ -71,6 +71,16 @@ inline constexpr TicketType kMikeyBaseTicket{1, 1, 1};
 // 3GPP base ticket with the layout of the MIKEY base ticket; subtype and version unconfirmed.
 inline constexpr TicketType k3gppBaseTicket{2, 1, 1};
 
+// What a key must be like, without the key: what a wished Ticket Policy asks for.
+struct KeyWish {
+  KeyType type = KeyType::tgk;
+  std::uint16_t key_octets = 32;
+  std::uint16_t salt_octets = 0;
+  ByteVector spi;  // 1 to 255 octets
+
+  friend bool operator==(const KeyWish&, const KeyWish&) = default;
+};
+
 // An owned Ticket Policy.
 struct TicketPolicy {
   TicketType type = k3gppBaseTicket;
@@ -94,15 +104,19 @@ struct TicketPolicy {
   friend bool operator==(const TicketPolicy&, const TicketPolicy&) = default;
 };
 
+class PayloadWalker;
+
 // A TP payload, or the policy half of a TICKET payload, on the wire.
 struct TicketPolicyView {
   TicketType type;
   PrfFunc prf = PrfFunc::mikey_1;
   TicketFlags flags;
-  std::uint8_t reserved = 0;
+  std::uint8_t reserved = 0;       // 5 bits
   Bytes tp_data;                   // First Payload octet and payloads
   std::size_t tp_data_offset = 0;  // in the message, for errors
 
+  // The payloads of TP Data.
+  Result<PayloadWalker> payloads(std::string_view message) const;
   // Reads TP Data. A payload that may occur once and occurs twice is refused; others are ignored.
   Result<TicketPolicy> read(std::string_view message) const;
 };
@@ -116,10 +130,16 @@ struct TicketView {
   std::size_t initiator_data_offset = 0;
   // From Ticket Type to the end of Ticket Data: what a ticket is, wherever it travels.
   Bytes body;
+
+  // The payloads of Initiator Data, which must not be absent.
+  Result<PayloadWalker> initiator_payloads(std::string_view message) const;
 };
 
 // After the Next Payload octet.
 Result<TicketPolicyView> decode_tp(ByteReader& reader);
+void encode_tp(ByteWriter& writer, const TicketPolicyView& policy);
 Result<TicketView> decode_ticket(ByteReader& reader);
+// From `policy`, `ticket_data` and `initiator_data`.
+void encode_ticket(ByteWriter& writer, const TicketView& ticket);
 
 }  // namespace keystub::mikey

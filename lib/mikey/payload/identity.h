@@ -12,7 +12,7 @@ namespace keystub::mikey {
 // A view: the octets belong to the message.
 struct IdentityView {
   IdType type = IdType::uri;
-  Bytes data;
+  Bytes data;  // at most 65535 octets
 
   std::string_view text() const noexcept { return as_text(data); }
 };
@@ -31,6 +31,7 @@ struct Identity {
   }
 
   Bytes bytes() const noexcept { return as_bytes(data); }
+  IdentityView view() const noexcept { return {type, bytes()}; }
   friend bool operator==(const Identity&, const Identity&) = default;
 };
 
@@ -45,13 +46,14 @@ inline constexpr std::string_view kAnyResponder = "*";
 bool names(std::string_view pattern, std::string_view uri) noexcept;
 
 struct RoleIdentity {
-  IdRole role;
+  IdRole role = IdRole::initiator;
   IdentityView identity;
 };
 
 // After the Next Payload octet.
 Result<IdentityView> decode_id(ByteReader& reader);
+void encode_id(ByteWriter& writer, const IdentityView& identity);
 Result<RoleIdentity> decode_idr(ByteReader& reader);
-void encode_idr(ByteWriter& writer, IdRole role, const Identity& identity);
+void encode_idr(ByteWriter& writer, const RoleIdentity& identity);
 
 }  // namespace keystub::mikey

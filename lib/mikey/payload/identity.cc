@@ -1,4 +1,4 @@
-#include "mikey/identity.h"
+#include "mikey/payload/identity.h"
 
 namespace keystub::mikey {
 
@@ -24,16 +24,20 @@ Result<IdentityView> decode_id(ByteReader& reader) {
   return identity;
 }
 
+void encode_id(ByteWriter& writer, const IdentityView& identity) {
+  writer.u8(static_cast<std::uint8_t>(identity.type));
+  writer.u16_length(identity.data.size(), "ID len");
+  writer.bytes(identity.data);
+}
+
 Result<RoleIdentity> decode_idr(ByteReader& reader) {
   const auto role = static_cast<IdRole>(TRY(reader.u8("ID role")));
   return RoleIdentity{role, TRY(decode_id(reader))};
 }
 
-void encode_idr(ByteWriter& writer, IdRole role, const Identity& identity) {
-  writer.u8(static_cast<std::uint8_t>(role));
-  writer.u8(static_cast<std::uint8_t>(identity.type));
-  writer.u16(static_cast<std::uint16_t>(identity.data.size()));
-  writer.bytes(identity.bytes());
+void encode_idr(ByteWriter& writer, const RoleIdentity& identity) {
+  writer.u8(static_cast<std::uint8_t>(identity.role));
+  encode_id(writer, identity.identity);
 }
 
 }  // namespace keystub::mikey

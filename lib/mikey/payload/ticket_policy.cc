@@ -1,9 +1,9 @@
-#include "mikey/ticket_policy.h"
+#include "mikey/payload/ticket_policy.h"
 
 #include <algorithm>
 #include <array>
 
-#include "mikey/message.h"
+#include "mikey/payload/chain.h"
 
 namespace keystub::mikey {
 namespace {
@@ -12,6 +12,27 @@ constexpr std::string_view kLetters = "DEFGHIJKLMNO";
 
 constexpr TicketFlag flag_at(std::size_t index) noexcept {
   return static_cast<TicketFlag>(0x800U >> index);
+}
+
+// From Ticket Type to Res: PRF func (7 bits), the twelve flags, Res (5 bits) end it.
+void encode_policy_fields(ByteWriter& writer, TicketType type, PrfFunc prf, TicketFlags flags,
+                          std::uint8_t reserved) {
+  writer.u16(type.type);
+  writer.u8(type.subtype);
+  writer.u8(type.version);
+  writer.u8(static_cast<std::uint8_t>(static_cast<unsigned>(prf) << 1 | flags.bits() >> 11));
+  writer.u16(static_cast<std::uint16_t>(flags.bits() << 5 | reserved));
+}
+
+// The plain text of a KEMAC that says how many keys are wished for, and of what kind: all zero.
+ByteVector zeroed_keys(const std::vector<KeyWish>& wishes) {
+  ByteWriter out;
+  for (std::size_t i = 0; i < wishes.size(); ++i) {
+    const ByteVector key(wishes[i].key_octets, 0);
+    const ByteVector salt(wishes[i].salt_octets, 0);
+    encode_key_data(out, i + 1 == wishes.size(), wishes[i].type, key, salt, wishes[i].spi);
+  }
+  return std::move(out).take();
 }
 
 }  // namespace
@@ -84,31 +105,17 @@ Result<void> TicketPolicy::check_valid_at(WallTime now) const {
 }
 
 void TicketPolicy::encode(ByteWriter& writer) const {
-  writer.u16(type.type);
-  writer.u8(type.subtype);
-  writer.u8(type.version);
-  // PRF func (7 bits), the twelve flags, Res (5 bits).
-  writer.u8(static_cast<std::uint8_t>(static_cast<unsigned>(prf) << 1 | flags.bits() >> 11));
-  writer.u8(static_cast<std::uint8_t>(flags.bits() >> 3));
-  writer.u8(static_cast<std::uint8_t>(flags.bits() << 5));
+  encode_policy_fields(writer, type, prf, flags, 0);
   const std::size_t length_at = writer.size();
   writer.u16(0);
 
-  std::size_t next_at = writer.size();
+  PayloadChain chain(writer.size());
   writer.u8(static_cast<std::uint8_t>(PayloadType::last));  // First Payload
-  const auto begin = [&](PayloadType payload) {
-    writer.patch_u8(next_at, static_cast<std::uint8_t>(payload));
-    next_at = writer.size();
-    writer.u8(static_cast<std::uint8_t>(PayloadType::last));
-  };
   const auto add_identity = [&](IdRole role, const Identity& identity) {
-    begin(PayloadType::idr);
-    encode_idr(writer, role, identity);
+    chain.add(writer, RoleIdentity{role, identity.view()});
   };
   const auto add_time = [&](TsRole role, const std::optional<Timestamp>& time) {
-    if (!time) return;
-    begin(PayloadType::tr);
-    encode_tr(writer, role, *time);
+    if (time) chain.add(writer, RoleTimestamp{role, *time});
   };
   if (idr_kms) add_identity(IdRole::kms, *idr_kms);
   if (idr_i) add_identity(IdRole::initiator, *idr_i);
@@ -116,23 +123,13 @@ void TicketPolicy::encode(ByteWriter& writer) const {
   add_time(TsRole::end, tre);
   add_time(TsRole::rekeying, trr);
   if (!keys.empty()) {
-    begin(PayloadType::kemac);
-    writer.u8(static_cast<std::uint8_t>(EncrAlg::null));
-    const std::size_t data_length_at = writer.size();
-    writer.u16(0);
-    for (std::size_t i = 0; i < keys.size(); ++i) {
-      const ByteVector key(keys[i].key_octets, 0);
-      const ByteVector salt(keys[i].salt_octets, 0);
-      encode_key_data(writer, i + 1 == keys.size(), keys[i].type, key, salt, keys[i].spi);
-    }
-    writer.patch_u16(data_length_at,
-                     static_cast<std::uint16_t>(writer.size() - data_length_at - 2));
-    writer.u8(static_cast<std::uint8_t>(MacAlg::null));
+    const ByteVector zeros = zeroed_keys(keys);
+    chain.add(writer, KemacView{EncrAlg::null, zeros, MacAlg::null, {}});
   }
   for (const Identity& identity : idr_app) add_identity(IdRole::application, identity);
   for (const Identity& identity : idr_r) add_identity(IdRole::responder, identity);
 
-  writer.patch_u16(length_at, static_cast<std::uint16_t>(writer.size() - length_at - 2));
+  writer.patch_u16_length(length_at, writer.size() - length_at - 2, "TP Data length");
 }
 
 Result<TicketPolicyView> decode_tp(ByteReader& reader) {
@@ -152,6 +149,12 @@ Result<TicketPolicyView> decode_tp(ByteReader& reader) {
   return view;
 }
 
+void encode_tp(ByteWriter& writer, const TicketPolicyView& policy) {
+  encode_policy_fields(writer, policy.type, policy.prf, policy.flags, policy.reserved);
+  writer.u16_length(policy.tp_data.size(), "TP Data length");
+  writer.bytes(policy.tp_data);
+}
+
 Result<TicketView> decode_ticket(ByteReader& reader) {
   TicketView view;
   const Bytes from_type = reader.rest();
@@ -166,28 +169,50 @@ Result<TicketView> decode_ticket(ByteReader& reader) {
   return view;
 }
 
+void encode_ticket(ByteWriter& writer, const TicketView& ticket) {
+  encode_tp(writer, ticket.policy);
+  writer.u16_length(ticket.ticket_data.size(), "Ticket Data length");
+  writer.bytes(ticket.ticket_data);
+  writer.u16_length(ticket.initiator_data.size(), "Initiator Data length");
+  writer.bytes(ticket.initiator_data);
+}
+
+Result<PayloadWalker> TicketPolicyView::payloads(std::string_view message) const {
+  ByteReader reader(message, tp_data, tp_data_offset);
+  reader.enter("TP Data", "RFC 6043 6.10");
+  return PayloadWalker::after_first_payload(reader);
+}
+
+Result<PayloadWalker> TicketView::initiator_payloads(std::string_view message) const {
+  ByteReader reader(message, initiator_data, initiator_data_offset);
+  reader.enter("Initiator Data", "RFC 6043 6.10");
+  return PayloadWalker::after_first_payload(reader);
+}
+
 namespace {
 
 // The zeroed KEMAC of a wished policy: what keys are asked for (RFC 6043 6.10).
-Result<std::vector<KeyWish>> read_wishes(const KemacView& kemac, ByteReader reader) {
+Result<std::vector<KeyWish>> read_wishes(const KemacView& kemac, std::string_view message) {
+  ByteReader reader(message, kemac.encr_data, kemac.encr_data_offset);
+  reader.enter("KEMAC", "RFC 6043 6.10");
   if (kemac.encr_alg != EncrAlg::null || kemac.mac_alg != MacAlg::null) {
     return reader.malformed("the KEMAC of a Ticket Policy uses NULL encryption and a NULL MAC");
   }
   std::vector<KeyWish> wishes;
-  PayloadType next = reader.at_end() ? PayloadType::last : PayloadType::key_data;
-  while (next == PayloadType::key_data) {
-    const KeyDataView data = TRY(decode_key_data(reader, next));
-    if (data.validity != KeyValidity::spi || data.spi.empty()) {
-      return reader.malformed("a wished key without an SPI: every key needs one (RFC 6043 6.2.1)");
+  KeyDataWalker walker(reader);
+  for (;;) {
+    const std::optional<KeyDataView> data = TRY(walker.next());
+    if (!data) return wishes;
+    if (data->validity.spi.empty()) {
+      return walker.malformed("a wished key without an SPI: every key needs one (RFC 6043 6.2.1)");
     }
-    if (data.type == KeyType::mpk) {
-      return reader.malformed("MPKs cannot be wished for: the KMS always makes them");
+    if (data->type == KeyType::mpk) {
+      return walker.malformed("MPKs cannot be wished for: the KMS always makes them");
     }
-    wishes.push_back({data.type, static_cast<std::uint16_t>(data.key.size()),
-                      static_cast<std::uint16_t>(data.salt.size()), to_vector(data.spi)});
+    wishes.push_back({data->type, static_cast<std::uint16_t>(data->key.size()),
+                      static_cast<std::uint16_t>(data->salt.size()),
+                      to_vector(data->validity.spi)});
   }
-  TRY(reader.finish());
-  return wishes;
 }
 
 template <class T>
@@ -207,8 +232,7 @@ Result<TicketPolicy> TicketPolicyView::read(std::string_view message) const {
   policy.flags = flags;
   ByteReader reader(message, tp_data, tp_data_offset);
   reader.enter("TP Data", "RFC 6043 6.10");
-  const auto first = static_cast<PayloadType>(TRY(reader.u8("First Payload")));
-  PayloadWalker walker(reader, first);
+  PayloadWalker walker = TRY(payloads(message));
   bool has_kemac = false;
   for (;;) {
     const std::optional<Payload> payload = TRY(walker.next());
@@ -238,9 +262,7 @@ Result<TicketPolicy> TicketPolicyView::read(std::string_view message) const {
     } else if (const auto* kemac = std::get_if<KemacView>(&payload->value)) {
       if (has_kemac) return reader.malformed_at(at, "a second KEMAC in TP Data");
       has_kemac = true;
-      ByteReader keys(message, kemac->encr_data, at + 4);
-      keys.enter("KEMAC", "RFC 6043 6.10");
-      policy.keys = TRY(read_wishes(*kemac, keys));
+      policy.keys = TRY(read_wishes(*kemac, message));
     }
   }
   if (policy.idr_r.empty()) {

@@ -1,0 +1,66 @@
+#include "mikey/payload/crypto_session.h"
+
+namespace keystub::mikey {
+
+Result<SrtpId> decode_srtp_id(ByteReader& reader) {
+  SrtpId id;
+  id.policy_no = TRY(reader.u8("Policy_no"));
+  id.ssrc = TRY(reader.u32("SSRC"));
+  id.roc = TRY(reader.u32("ROC"));
+  return id;
+}
+
+void encode_srtp_id(ByteWriter& writer, const SrtpId& id) {
+  writer.u8(id.policy_no);
+  writer.u32(id.ssrc);
+  writer.u32(id.roc);
+}
+
+Result<CryptoSessionView> decode_crypto_session(ByteReader& reader) {
+  CryptoSessionView session;
+  session.cs_id = TRY(reader.u8("CS ID"));
+  session.prot_type = static_cast<ProtType>(TRY(reader.u8("Prot type")));
+  const std::uint8_t s_and_count = TRY(reader.u8("S and #P"));
+  session.s_flag = (s_and_count & 0x80) != 0;
+  session.policies = TRY(reader.bytes(s_and_count & 0x7F, "Ps"));
+  const std::uint16_t data_length = TRY(reader.u16("Session Data Length"));
+  session.session_data = TRY(reader.bytes(data_length, "Session Data"));
+  const std::uint8_t spi_length = TRY(reader.u8("SPI Length"));
+  session.spi = TRY(reader.bytes(spi_length, "SPI"));
+  return session;
+}
+
+void encode_crypto_session(ByteWriter& writer, const CryptoSessionView& session) {
+  writer.u8(session.cs_id);
+  writer.u8(static_cast<std::uint8_t>(session.prot_type));
+  writer.limit(session.policies.size(), 127, "#P");
+  writer.u8(static_cast<std::uint8_t>((session.s_flag ? 0x80U : 0U) | session.policies.size()));
+  writer.bytes(session.policies);
+  writer.u16_length(session.session_data.size(), "Session Data Length");
+  writer.bytes(session.session_data);
+  writer.u8_length(session.spi.size(), "SPI Length");
+  writer.bytes(session.spi);
+}
+
+Result<SrtpSessionData> decode_srtp_session_data(ByteReader reader, bool s_flag) {
+  SrtpSessionData data;
+  data.ssrc = TRY(reader.u32("SSRC"));
+  if (s_flag) {
+    SrtpSessionData::Position position;
+    position.roc = TRY(reader.u32("ROC"));
+    position.seq = TRY(reader.u16("SEQ"));
+    data.position = position;
+  }
+  TRY(reader.finish());
+  return data;
+}
+
+void encode_srtp_session_data(ByteWriter& writer, const SrtpSessionData& data) {
+  writer.u32(data.ssrc);
+  if (data.position) {
+    writer.u32(data.position->roc);
+    writer.u16(data.position->seq);
+  }
+}
+
+}  // namespace keystub::mikey

@@ -1,0 +1,15 @@
+#include "mikey/payload/error.h"
+
+namespace keystub::mikey {
+
+Result<ErrorView> decode_err(ByteReader& reader) {
+  const auto number = static_cast<ErrorNo>(TRY(reader.u8("Error no")));
+  return ErrorView{number, TRY(reader.u16("Reserved"))};
+}
+
+void encode_err(ByteWriter& writer, const ErrorView& error) {
+  writer.u8(static_cast<std::uint8_t>(error.number));
+  writer.u16(error.reserved);
+}
+
+}  // namespace keystub::mikey

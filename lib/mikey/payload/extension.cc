@@ -1,0 +1,26 @@
+#include "mikey/payload/extension.h"
+
+namespace keystub::mikey {
+
+KeyIdWalker ExtensionView::key_ids(std::string_view message) const noexcept {
+  ByteReader reader(message, data, data_offset);
+  reader.enter("General Ext.", "RFC 4563 4");
+  return KeyIdWalker(reader);
+}
+
+Result<ExtensionView> decode_ext(ByteReader& reader) {
+  ExtensionView extension;
+  extension.type = static_cast<ExtType>(TRY(reader.u8("Type")));
+  const std::uint16_t length = TRY(reader.u16("Length"));
+  extension.data_offset = reader.offset();
+  extension.data = TRY(reader.bytes(length, "Data"));
+  return extension;
+}
+
+void encode_ext(ByteWriter& writer, const ExtensionView& extension) {
+  writer.u8(static_cast<std::uint8_t>(extension.type));
+  writer.u16_length(extension.data.size(), "Length");
+  writer.bytes(extension.data);
+}
+
+}  // namespace keystub::mikey

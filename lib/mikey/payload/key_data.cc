@@ -1,0 +1,71 @@
+#include "mikey/payload/key_data.h"
+
+namespace keystub::mikey {
+
+KeyDataWalker::KeyDataWalker(ByteReader reader) noexcept
+    : reader_(reader), next_(reader.at_end() ? PayloadType::last : PayloadType::key_data) {}
+
+Result<std::optional<KeyDataView>> KeyDataWalker::next() {
+  if (next_ == PayloadType::last) {
+    TRY(reader_.finish());
+    return std::optional<KeyDataView>();
+  }
+  next_ = static_cast<PayloadType>(TRY(reader_.u8("Next payload")));
+  if (next_ != PayloadType::key_data && next_ != PayloadType::last) {
+    return reader_.malformed("a KEMAC holds key data sub-payloads only");
+  }
+  const std::uint8_t type_and_kv = TRY(reader_.u8("Type and KV"));
+  KeyDataView data;
+  data.type = static_cast<KeyType>(type_and_kv >> 4);
+  if (data.type > KeyType::mpk) {
+    return reader_.malformed("key data type " + std::to_string(type_and_kv >> 4) +
+                             " is unassigned");
+  }
+  const std::uint16_t key_length = TRY(reader_.u16("Key data len"));
+  data.key = TRY(reader_.bytes(key_length, "Key data"));
+  if (has_salt(data.type)) {
+    const std::uint16_t salt_length = TRY(reader_.u16("Salt len"));
+    data.salt = TRY(reader_.bytes(salt_length, "Salt data"));
+  }
+  data.validity = TRY(decode_key_validity(reader_, static_cast<KeyValidity>(type_and_kv & 15)));
+  return std::optional<KeyDataView>(data);
+}
+
+Result<KemacView> decode_kemac(ByteReader& reader) {
+  KemacView kemac;
+  kemac.encr_alg = static_cast<EncrAlg>(TRY(reader.u8("Encr alg")));
+  const std::uint16_t length = TRY(reader.u16("Encr data len"));
+  kemac.encr_data_offset = reader.offset();
+  kemac.encr_data = TRY(reader.bytes(length, "Encr data"));
+  const VerificationView mac = TRY(decode_mac(reader, "Mac alg"));
+  kemac.mac_alg = mac.alg;
+  kemac.mac = mac.mac;
+  return kemac;
+}
+
+void encode_kemac(ByteWriter& writer, const KemacView& kemac) {
+  writer.u8(static_cast<std::uint8_t>(kemac.encr_alg));
+  writer.u16_length(kemac.encr_data.size(), "Encr data len");
+  writer.bytes(kemac.encr_data);
+  encode_v(writer, {kemac.mac_alg, kemac.mac});
+}
+
+void encode_key_data(ByteWriter& writer, bool last, const KeyDataView& data) {
+  writer.u8(static_cast<std::uint8_t>(last ? PayloadType::last : PayloadType::key_data));
+  writer.u8(static_cast<std::uint8_t>(static_cast<unsigned>(data.type) << 4 |
+                                      static_cast<unsigned>(data.validity.kind)));
+  writer.u16_length(data.key.size(), "Key data len");
+  writer.bytes(data.key);
+  if (has_salt(data.type)) {
+    writer.u16_length(data.salt.size(), "Salt len");
+    writer.bytes(data.salt);
+  }
+  encode_key_validity(writer, data.validity);
+}
+
+void encode_key_data(ByteWriter& writer, bool last, KeyType type, Bytes key, Bytes salt,
+                     Bytes spi) {
+  encode_key_data(writer, last, {type, key, salt, {KeyValidity::spi, spi, {}, {}}});
+}
+
+}  // namespace keystub::mikey

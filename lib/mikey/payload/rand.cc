@@ -1,0 +1,25 @@
+#include "mikey/payload/rand.h"
+
+namespace keystub::mikey {
+
+Result<RandView> decode_rand(ByteReader& reader) {
+  const std::uint8_t length = TRY(reader.u8("RAND length"));
+  return RandView{TRY(reader.bytes(length, "RAND"))};
+}
+
+void encode_rand(ByteWriter& writer, const RandView& rand) {
+  writer.u8_length(rand.value.size(), "RAND length");
+  writer.bytes(rand.value);
+}
+
+Result<RoleRandView> decode_randr(ByteReader& reader) {
+  const auto role = static_cast<RandRole>(TRY(reader.u8("RAND role")));
+  return RoleRandView{role, TRY(decode_rand(reader)).value};
+}
+
+void encode_randr(ByteWriter& writer, const RoleRandView& rand) {
+  writer.u8(static_cast<std::uint8_t>(rand.role));
+  encode_rand(writer, {rand.value});
+}
+
+}  // namespace keystub::mikey

@@ -1,0 +1,30 @@
+#include "mikey/payload/security_policy.h"
+
+namespace keystub::mikey {
+
+SecurityParameterWalker SecurityPolicyView::walk(std::string_view message) const noexcept {
+  ByteReader reader(message, parameters, parameters_offset);
+  reader.enter("SP", "RFC 3830 6.10");
+  return SecurityParameterWalker(reader);
+}
+
+Result<SecurityPolicyView> decode_sp(ByteReader& reader) {
+  SecurityPolicyView policy;
+  policy.policy_no = TRY(reader.u8("Policy no"));
+  policy.prot_type = static_cast<ProtType>(TRY(reader.u8("Prot type")));
+  const std::uint16_t length = TRY(reader.u16("Policy param length"));
+  ByteReader parameters = TRY(reader.sub_reader(length, "Policy param"));
+  policy.parameters = parameters.rest();
+  policy.parameters_offset = parameters.offset();
+  while (!parameters.at_end()) TRY(decode_type_length_value(parameters));
+  return policy;
+}
+
+void encode_sp(ByteWriter& writer, const SecurityPolicyView& policy) {
+  writer.u8(policy.policy_no);
+  writer.u8(static_cast<std::uint8_t>(policy.prot_type));
+  writer.u16_length(policy.parameters.size(), "Policy param length");
+  writer.bytes(policy.parameters);
+}
+
+}  // namespace keystub::mikey
