@@ -1,12 +1,7 @@
 #include "kms-server/audit.h"
 
-#include <fcntl.h>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
 
 namespace keystub::kms {
 namespace {
@@ -34,7 +29,7 @@ void append_field(std::string& out, std::string_view name, std::string_view valu
 
 }  // namespace
 
-std::string to_json_line(const AuditRecord& record) {
+std::string to_json(const AuditRecord& record) {
   const auto seconds = std::chrono::floor<std::chrono::seconds>(record.time);
   const auto micros =
       std::chrono::duration_cast<std::chrono::microseconds>(record.time - seconds).count();
@@ -50,32 +45,17 @@ std::string to_json_line(const AuditRecord& record) {
   append_field(out, "rule", record.rule);
   append_field(out, "reason", record.reason);
   append_field(out, "ticket_id", record.ticket_id);
-  out += "}\n";
+  out += "}";
   return out;
 }
 
 Result<std::unique_ptr<Audit>> Audit::open(const AuditOptions& options) {
-  FileDescriptor file(::open(options.path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
-  struct stat status{};
-  if (!file.is_open() || ::fstat(file.get(), &status) != 0) {
-    return fail(Category::unavailable, fmt::format("cannot open the audit file {}: {}",
-                                                   options.path.string(), errno_text(errno)));
-  }
-  auto size = static_cast<std::uint64_t>(status.st_size);
-  char last = '\n';
-  // A machine that stopped in the middle of a line must not swallow the next one.
-  if (size > 0 && ::pread(file.get(), &last, 1, status.st_size - 1) == 1 && last != '\n') {
-    TRY(write_all(file.get(), as_bytes("\n")));
-    ++size;
-  }
-  return std::unique_ptr<Audit>(new Audit(options, std::move(file), size));
+  AuditFile file = TRY(AuditFile::open(options.path, options.max_size));
+  return std::unique_ptr<Audit>(new Audit(options, std::move(file)));
 }
 
-Audit::Audit(AuditOptions options, FileDescriptor file, std::uint64_t size)
-    : options_(std::move(options)),
-      file_(std::move(file)),
-      size_(size),
-      thread_([this] { write_loop(); }) {}
+Audit::Audit(AuditOptions options, AuditFile file)
+    : options_(std::move(options)), file_(std::move(file)), thread_([this] { write_loop(); }) {}
 
 Audit::~Audit() {
   {
@@ -87,7 +67,7 @@ Audit::~Audit() {
 }
 
 void Audit::append(const AuditRecord& record, Written written) {
-  std::string line = to_json_line(record);
+  std::string line = to_json(record);
   {
     const std::lock_guard lock(mutex_);
     if (waiting_.size() < options_.max_waiting) {
@@ -122,20 +102,19 @@ void Audit::write_loop() {
     lock.unlock();
 
     bool worked = true;
-    std::string lines;
+    std::vector<std::string> records;
     for (std::size_t begin = 0; begin < batch.size();) {
       const std::size_t end = each ? begin + 1 : batch.size();
-      lines.clear();
-      for (std::size_t i = begin; i < end; ++i) lines += batch[i].line;
-      Result<void> done = write(lines);
-      if (done && !later) done = sync();
+      records.clear();
+      for (std::size_t i = begin; i < end; ++i) records.push_back(std::move(batch[i].record));
+      const Result<void> done = write(records, !later);
       if (done && later) unsynced = true;
       worked = worked && done.has_value();
       for (; begin < end; ++begin) batch[begin].written(done);
     }
     const auto now = std::chrono::steady_clock::now();
     if (unsynced && (last_round || now >= last_sync + options_.interval)) {
-      worked = sync().has_value() && worked;
+      worked = file_.sync().has_value() && worked;
       unsynced = false;
       last_sync = now;
     }
@@ -146,21 +125,11 @@ void Audit::write_loop() {
   }
 }
 
-Result<void> Audit::write(std::string_view lines) {
-  Result<void> written = write_all(file_.get(), as_bytes(lines));
-  if (written) {
-    size_ += lines.size();
-    return {};
-  }
-  // Half a line would make the next one unreadable. Where this fails (a pipe), so be it.
-  (void)!::ftruncate(file_.get(), static_cast<off_t>(size_));
-  return std::unexpected(std::move(written).error().with_context("audit file"));
-}
-
-Result<void> Audit::sync() {
-  // EINVAL: not a file that can be synchronised, such as a pipe.
-  if (::fdatasync(file_.get()) == 0 || errno == EINVAL) return {};
-  return fail(Category::unavailable, fmt::format("audit file: fsync: {}", errno_text(errno)));
+Result<void> Audit::write(const std::vector<std::string>& records, bool durable) {
+  Result<void> done = file_.append(records);
+  if (done && durable) done = file_.sync();
+  if (!done) return std::unexpected(std::move(done).error().with_context("audit file"));
+  return done;
 }
 
 }  // namespace keystub::kms

@@ -1,6 +1,9 @@
 // Audit: one line of JSON per decision of the KMS, on the disk before the answer leaves.
 //
-// Fields of a line, in this order; those that do not apply are left out:
+// The lines are a hash chain (service/audit_chain.h). Fields of a line, in this order; those that
+// do not apply are left out:
+//   seq         number of the line in this log, from 0
+//   previous    first line of a rotated file: the chain that it goes on from
 //   time        RFC 3339, UTC, microseconds
 //   request_id  names this decision within this KMS
 //   trace_id    of the caller
@@ -12,6 +15,7 @@
 //   rule        which rule decided: one short word from a fixed set
 //   reason      why it was refused, in a sentence
 //   ticket_id   32 hex digits: first 16 octets of SHA-256 over the MAC of the ticket
+//   chain       64 hex digits: SHA-256 over the chain before and this line
 // Octets that are not printable ASCII appear as \u00XX.
 #pragma once
 
@@ -27,7 +31,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "kms-server/files.h"
+#include "kms-server/audit_file.h"
 
 namespace keystub::kms {
 
@@ -45,8 +49,8 @@ struct AuditRecord {
   std::string ticket_id;
 };
 
-// The line, with its end.
-std::string to_json_line(const AuditRecord& record);
+// The record as a JSON object, without seq and chain.
+std::string to_json(const AuditRecord& record);
 
 enum class AuditFsync : std::uint8_t {
   group,     // one fsync for all decisions that wait; each is durable before its answer
@@ -58,6 +62,7 @@ struct AuditOptions {
   std::filesystem::path path;
   AuditFsync fsync = AuditFsync::group;
   std::chrono::milliseconds interval{1000};
+  std::uint64_t max_size = 0;      // octets; a larger file is renamed to PATH.N; 0: never
   std::size_t max_waiting = 4096;  // lines; more are refused with busy
 };
 
@@ -67,7 +72,7 @@ class Audit {
   // Told when the line is written (and durable, as the fsync policy says) or why it is not.
   using Written = std::function<void(Result<void>)>;
 
-  // Opens the file for appending, or makes it (0600). unavailable when it cannot.
+  // Opens the file (audit_file.h); unavailable or conflict when it cannot.
   static Result<std::unique_ptr<Audit>> open(const AuditOptions& options);
   // Writes what waits, then stops.
   ~Audit();
@@ -83,19 +88,16 @@ class Audit {
 
  private:
   struct Waiting {
-    std::string line;
+    std::string record;
     Written written;
   };
 
-  Audit(AuditOptions options, FileDescriptor file, std::uint64_t size);
+  Audit(AuditOptions options, AuditFile file);
   void write_loop();
-  // Writes lines as one block; what a failed write left behind is cut off again.
-  Result<void> write(std::string_view lines);
-  Result<void> sync();
+  Result<void> write(const std::vector<std::string>& records, bool durable);
 
   const AuditOptions options_;
-  FileDescriptor file_;  // the thread's alone, as is size_
-  std::uint64_t size_;   // of the file, in octets, as far as it is good
+  AuditFile file_;  // the thread's alone
   mutable std::mutex mutex_;
   std::condition_variable work_;
   std::vector<Waiting> waiting_;

@@ -40,6 +40,8 @@ void read_audit(service::Config& config, Settings& settings) {
                          : fsync == "interval" ? AuditFsync::interval
                                                : AuditFsync::group;
   settings.audit.interval = config.duration("audit.interval", 1s, 10ms, 1min);
+  settings.audit.max_size = static_cast<std::uint64_t>(
+      config.integer("audit.max_size", std::int64_t{1} << 30, 0, std::int64_t{1} << 40));
   settings.refuse_without_audit =
       config.choice("audit.on_failure", "refuse", {"refuse", "continue"}) == "refuse";
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -104,6 +105,27 @@ class TicketCommands {
   std::string ticket_file_;
   std::string transfer_file_;
   std::string trace_id_;
+};
+
+class AuditCommands {
+ public:
+  AuditCommands(service::Verb& top, Session& session);
+
+ private:
+  Result<void> verify();
+  Result<void> tail();
+  Result<void> search();
+  void print(const nlohmann::json& line) const;
+
+  Session& session_;
+  std::vector<std::string> files_;
+  std::string digest_;
+  std::int64_t lines_ = 20;
+  std::string identity_;
+  std::string ticket_;
+  std::string trace_;
+  std::string operation_;
+  std::string decision_;
 };
 
 }  // namespace keystub::kmsctl

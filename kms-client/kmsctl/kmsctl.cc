@@ -26,7 +26,7 @@ int exit_code_of(const Result<void>& result) {
 int run(int argc, char** argv, std::ostream& out, const Clock& clock, RandomSource& random) {
   Session session{out, clock, random, {}, {}, {}, {}, {}, {}};
   service::CommandLine line(
-      "kmsctl", "Administers a Keystub KMS: identities, mode 3 ticket protection keys, tickets.",
+      "kmsctl", "Administers a Keystub KMS: identities, ticket protection keys, tickets, audit.",
       service::exit_code_table());
   line.top()
       .option("--socket", session.socket, "Unix socket of the admin port.")
@@ -40,6 +40,7 @@ int run(int argc, char** argv, std::ostream& out, const Clock& clock, RandomSour
   const IdentityCommands identity(line.top(), session);
   const TpkCommands tpk(line.top(), session);
   const TicketCommands ticket(line.top(), session);
+  const AuditCommands audit(line.top(), session);
   const int code = line.run(argc, argv);
   out.flush();
   return code;

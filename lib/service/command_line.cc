@@ -82,6 +82,11 @@ class CliVerb final : public Verb {
     app_.add_option(name, value, help)->required();
     return *this;
   }
+  Verb& arguments(const std::string& name, std::vector<std::string>& values,
+                  const std::string& help) override {
+    app_.add_option(name, values, help)->required();
+    return *this;
+  }
   Verb& verb(const std::string& name, const std::string& help) override {
     app_.require_subcommand(1);
     CLI::App* below = app_.add_subcommand(name, help);

@@ -53,6 +53,9 @@ class Verb {
   virtual Verb& flag(const std::string& name, bool& value, const std::string& help) = 0;
   // A positional argument.
   virtual Verb& argument(const std::string& name, std::string& value, const std::string& help) = 0;
+  // One or more, at the end of the line.
+  virtual Verb& arguments(const std::string& name, std::vector<std::string>& values,
+                          const std::string& help) = 0;
 
   // A verb below this one: "identity" → "create". Exactly one of them is then required.
   virtual Verb& verb(const std::string& name, const std::string& help) = 0;

@@ -71,7 +71,7 @@ ALL = set(ROOMS)
 # Header prefix, who may include it, and why the others may not.
 FOREIGN_HEADERS = [
     (r"openssl/(ssl|tls1|ssl3|dtls1|sslerr)\.h", {"tlspsk"}, "libssl lives in lib/tlspsk"),
-    (r"openssl/", {"base", "mikey", "tlspsk", "rpc", "kms-server"},
+    (r"openssl/", {"base", "mikey", "tlspsk", "service", "rpc", "kms-server"},
      "libcrypto is for the rooms that do cryptography"),
     (r"sqlite3\.h", {"kms-server"}, "SQLite lives in kms-server"),
     (r"(spdlog|toml\+\+|prometheus)/", {"service"}, "lib/service stands in front of it"),
@@ -89,7 +89,7 @@ FOREIGN_HEADERS = [
 FOREIGN_LINKS = [
     (r"OpenSSL::SSL", {"tlspsk"}),
     (r"OpenSSL::Crypto",
-     {"base", "mikey", "tlspsk", "rpc", "kms-server"}),
+     {"base", "mikey", "tlspsk", "service", "rpc", "kms-server"}),
     (r"SQLite::SQLite3|sqlite3|PkgConfig::SQLITE3?", {"kms-server"}),
     (r"spdlog::.*|tomlplusplus::.*|prometheus-cpp::.*|PkgConfig::TOMLPLUSPLUS", {"service"}),
     (r"CLI11::CLI11", {"service", "mikey-cli"}),

@@ -1,5 +1,6 @@
 """What a KMS must not forget, and what must take effect at once."""
 
+import json
 import os
 import pathlib
 import subprocess
@@ -104,6 +105,36 @@ class KmsState(unittest.TestCase):
         kek.write_bytes(right)
         self.kms.start()
         self.assertEqual(self.request().returncode, 0)
+
+    def test_audit_is_a_chain_over_restarts_and_a_changed_line_is_found(self):
+        """KMS-1: kmsctl audit verify, tail and search on the file of a KMS."""
+        self.assertEqual(self.request("--trace-id", "trace-one").returncode, 0)
+        self.assertEqual(self.kms.stop(), 0)
+        self.kms.start()
+        self.assertEqual(self.request().returncode, 0)
+        file = self.kms.data / "audit.jsonl"
+        told = json.loads(processes.run_ok("kmsctl", "--output", "json", "audit", "verify", file))
+        lines = file.read_text().splitlines()
+        self.assertEqual(told["lines"], len(lines))
+        self.assertEqual(told["digest"], json.loads(lines[-1])["chain"])
+
+        found = processes.run_ok("kmsctl", "--output", "json", "audit", "search", file,
+                                 "--trace", "trace-one", "--identity", "alice")
+        self.assertEqual([json.loads(line)["operation"] for line in found.splitlines()], ["request"])
+        last = processes.run_ok("kmsctl", "--output", "json", "audit", "tail", file, "--lines", 1)
+        self.assertEqual(json.loads(last), json.loads(lines[-1]))
+
+        changed = self.folder / "changed.jsonl"
+        changed.write_text(file.read_text().replace("trace-one", "trace-two"))
+        refused = processes.run("kmsctl", "audit", "verify", changed)
+        self.assertEqual(refused.returncode, 7, refused.stderr)
+        self.assertIn("changed.jsonl:", refused.stderr)
+#Cut off at the end : the chain alone cannot tell, an earlier digest can.
+        cut = self.folder / "cut.jsonl"
+        cut.write_text("\n".join(lines[:-1]) + "\n")
+        self.assertEqual(processes.run("kmsctl", "audit", "verify", cut).returncode, 0)
+        self.assertEqual(processes.run("kmsctl", "audit", "verify", cut, "--digest",
+                                       told["digest"]).returncode, 7)
 
     def test_second_daemon_on_the_same_data_is_refused(self):
         """KMS-6: two processes must not share one replay memory."""

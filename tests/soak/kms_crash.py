@@ -3,8 +3,8 @@
 accepted again.
 
 Each round: admin writes and ticket requests run against the real kms-server, which is killed after a
-random time and started again. Then every acknowledged write must be there, the database sound, every
-ticket that was answered in the audit file, and the messages that were answered are sent once more and
+random time and started again. Then every acknowledged write must be there, the database sound, the
+chain of the audit file whole with every ticket that was answered in it, and the messages that were answered are sent once more and
 must be refused as replays. The load is closed-loop (one call at a time per worker) and ends with the
 last round.
 
@@ -29,6 +29,7 @@ sys.dont_write_bytecode = True
 import grpc  # noqa: E402
 import house  # noqa: E402
 import mikey_ticket as mt  # noqa: E402
+import processes  # noqa: E402
 import ticket_port  # noqa: E402
 
 KMS = "sip:kms@example.com"
@@ -173,6 +174,7 @@ class CrashRun:
         admin = self._admin()
         self.writer.check(admin.identities())
         admin.close()
+        processes.run_ok("kmsctl", "audit", "verify", self.kms.data / "audit.jsonl")
         granted = sum(line["decision"] == "granted" for line in self.kms.audit())
         if granted < self.requester.granted:
             raise Lost(f"{self.requester.granted} tickets were answered, {granted} are audited")

@@ -1,0 +1,124 @@
+#include "kms-server/audit_file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace keystub::kms {
+namespace {
+
+constexpr std::uint64_t kTailBlock = 64 * 1024;
+
+}  // namespace
+
+Result<AuditFile> AuditFile::open(std::filesystem::path path, std::uint64_t max_size) {
+  AuditFile file(std::move(path), max_size);
+  TRY(file.open_file());
+  return file;
+}
+
+Result<void> AuditFile::open_file() {
+  FileDescriptor file(::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+  struct stat status{};
+  if (!file.is_open() || ::fstat(file.get(), &status) != 0) {
+    return fail(Category::unavailable, fmt::format("cannot open the audit file {}: {}",
+                                                   path_.string(), errno_text(errno)));
+  }
+  file_ = std::move(file);
+  device_ = status.st_dev;
+  inode_ = status.st_ino;
+  size_ = static_cast<std::uint64_t>(status.st_size);
+  if (size_ == 0) {
+    chain_.begin_file();
+    return {};
+  }
+  return read_end();
+}
+
+Result<void> AuditFile::read_end() {
+  // The last line that is whole: read backwards until its beginning is in sight.
+  std::string tail;
+  for (std::uint64_t wanted = kTailBlock;; wanted *= 2) {
+    tail.resize(std::min(wanted, size_));
+    const ssize_t got =
+        ::pread(file_.get(), tail.data(), tail.size(), static_cast<off_t>(size_ - tail.size()));
+    if (got < 0 || static_cast<std::size_t>(got) != tail.size()) {
+      return fail(Category::unavailable, fmt::format("cannot read the audit file {}: {}",
+                                                     path_.string(), errno_text(errno)));
+    }
+    const std::size_t end = tail.rfind('\n');
+    if (end == std::string::npos) {
+      if (tail.size() < size_) continue;
+      return cut_off_after(0);
+    }
+    const std::size_t before = end == 0 ? std::string::npos : tail.rfind('\n', end - 1);
+    if (before == std::string::npos && tail.size() < size_) continue;
+    const std::size_t begin = before == std::string::npos ? 0 : before + 1;
+    auto chain = service::AuditChain::after(std::string_view(tail).substr(begin, end - begin));
+    if (!chain) {
+      return std::unexpected(
+          std::move(chain).error().with_context(fmt::format("the audit file {}", path_.string())));
+    }
+    chain_ = *chain;
+    return cut_off_after(size_ - tail.size() + end + 1);
+  }
+}
+
+Result<void> AuditFile::cut_off_after(std::uint64_t size) {
+  if (size == 0) chain_.begin_file();
+  if (size == size_) return {};
+  if (::ftruncate(file_.get(), static_cast<off_t>(size)) != 0) {
+    return fail(Category::unavailable, fmt::format("cannot shorten the audit file {}: {}",
+                                                   path_.string(), errno_text(errno)));
+  }
+  size_ = size;
+  return {};
+}
+
+Result<void> AuditFile::reopen_if_moved() {
+  struct stat status{};
+  if (::stat(path_.c_str(), &status) == 0 && status.st_dev == device_ && status.st_ino == inode_) {
+    return {};
+  }
+  return open_file();
+}
+
+Result<void> AuditFile::rotate_if_full() {
+  if (max_size_ == 0 || size_ < max_size_) return {};
+  const std::string old = fmt::format("{}.{}", path_.string(), chain_.next() - 1);
+  if (::rename(path_.c_str(), old.c_str()) != 0) {
+    return fail(Category::unavailable,
+                fmt::format("cannot rename the audit file to {}: {}", old, errno_text(errno)));
+  }
+  TRY(open_file());
+  return sync_folder(path_.parent_path().empty() ? "." : path_.parent_path());
+}
+
+Result<void> AuditFile::append(const std::vector<std::string>& records) {
+  TRY(reopen_if_moved());
+  TRY(rotate_if_full());
+  const service::AuditChain before = chain_;
+  std::string lines;
+  for (const std::string& record : records) lines += TRY(chain_.link(record));
+  const Result<void> written = write_all(file_.get(), as_bytes(lines));
+  if (written) {
+    size_ += lines.size();
+    return {};
+  }
+  chain_ = before;
+  // Half a line would make the next one unreadable. Where this fails (a pipe), so be it.
+  (void)!::ftruncate(file_.get(), static_cast<off_t>(size_));
+  return written;
+}
+
+Result<void> AuditFile::sync() {
+  // EINVAL: not a file that can be synchronised, such as a pipe.
+  if (::fdatasync(file_.get()) == 0 || errno == EINVAL) return {};
+  return fail(Category::unavailable, fmt::format("fsync: {}", errno_text(errno)));
+}
+
+}  // namespace keystub::kms
