@@ -351,6 +351,28 @@ def check_documents(repository):
                     yield Finding(path, number, "dead-link", f"{target} does not exist")
 
 
+# The manual of a library shows the code of its examples, and no other.
+MANUALS = {"docs/mikey-library.md": "lib/mikey/examples/"}
+
+
+def check_snippets(repository):
+    """Each ```cpp and ```cmake block of a manual is a run of lines of one example."""
+    for path, folder in MANUALS.items():
+        if path not in repository.files:
+            continue
+        examples = []
+        for example in repository.files:
+            if example.startswith(folder):
+                lines = (repository.text(example) or "").splitlines()
+                examples.append("\n".join(["", *map(str.strip, lines), ""]))
+        text = repository.text(path)
+        for block in re.finditer(r"^```(?:cpp|cmake)\n(.*?)^```$", text, re.M | re.S):
+            snippet = "\n".join(["", *map(str.strip, block[1].splitlines()), ""])
+            if not any(snippet in example for example in examples):
+                yield Finding(path, text[:block.start()].count("\n") + 1, "snippet",
+                              f"no file of {folder} has these lines, one after the other")
+
+
 def check_rooms_table(repository):
     """The table of docs/architecture.md says what ROOMS says; base goes without saying."""
     path = "docs/architecture.md"
@@ -396,7 +418,7 @@ def check_all(root, link_graph=None):
     repository = Repository(root)
     findings = []
     for check in (check_includes, check_code, check_protos, check_stands_alone, check_documents,
-                  check_rooms_table, check_shell):
+                  check_snippets, check_rooms_table, check_shell):
         findings += check(repository)
     if link_graph is not None:
         findings += check_link_graph(repository, link_graph)
@@ -419,6 +441,8 @@ GOOD_TREE = {
         "bytes psk = 1 [(secret) = true];\nstring psk_id = 2;\nrepeated bytes psk_ids = 3;\n",
     "run": "#!/usr/bin/env bash\necho fine\n",
     "README.md": "[rooms](lib/base) and [elsewhere](https://example.com)\n",
+    "lib/mikey/examples/hello.cc": "// Hello.\nint main() {\n  hello();\n  return 0;\n}\n",
+    "docs/mikey-library.md": "```cpp\nhello();\nreturn 0;\n```\n\n```sh\nls\n```\n",
 }
 GOOD_GRAPH = [
     "keystub-options INTERFACE_LIBRARY  ",
@@ -471,6 +495,8 @@ BAD_FILES = [
     ("docs/bad.md", "see /wo" + "rk/main\n", "stands-alone"),
     ("docs/bad.md", "see ../sha" + "red/design\n", "stands-alone"),
     ("docs/bad.md", "[gone](nowhere.md)\n", "dead-link"),
+    ("docs/mikey-library.md", "```cpp\nhello(1);\n```\n", "snippet"),
+    ("docs/mikey-library.md", "```cpp\nint main() {\nreturn 0;\n```\n", "snippet"),
     ("docs/architecture.md", "| `lib/sdp` | `keystub-sdp` | mikey | |\n", "rooms-table"),
     ("docs/architecture.md", "| `lib/sdp` | `keystub-sdp` | base | |\n", "rooms-table"),
     ("deploy/bad.sh", "#!/bin/bash\nrm -rf $1\n", "shellcheck"),
