@@ -47,6 +47,20 @@ class Pieces {
       return piece.type == type && piece.role() == static_cast<std::uint8_t>(role);
     });
   }
+  // The value of a RANDR; empty where the message has none.
+  Bytes rand(RandRole role) const {
+    for (const Piece& piece : payloads) {
+      if (piece.type == PayloadType::randr && piece.role() == static_cast<std::uint8_t>(role)) {
+        return Bytes(piece.octets).subspan(3);
+      }
+    }
+    return {};
+  }
+  void cut_rand(RandRole role, std::uint8_t octets) {
+    Piece& piece = find(PayloadType::randr, role);
+    piece.octets.at(2) = octets;
+    piece.octets.resize(3 + octets);
+  }
   void drop(PayloadType type) { erase(find(type)); }
   template <class Role>
   void drop(PayloadType type, Role role) {

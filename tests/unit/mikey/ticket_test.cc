@@ -1,0 +1,248 @@
+// Ticket Policy and base ticket by themselves: what they hold, how they are protected, how long
+// they are valid (RFC 6043 6.10 and appendix A). docs/compliance.md says which rule is tested
+// where.
+#include "mikey/protection.h"
+#include "tests/unit/mikey/exchanges.h"
+
+namespace keystub::mikey {
+namespace {
+
+using namespace std::chrono_literals;
+
+class Tickets : public Exchanges {
+ protected:
+  TicketPolicy granted_policy() const {
+    TicketPolicy policy = wish();
+    policy.keys.clear();
+    return policy;
+  }
+  TicketKeys keys() {
+    return make_ticket_keys(random_, kSuite256, {{KeyType::tgk, 32, 0, {1, 2, 3, 4}}}).value();
+  }
+  Timestamp now() const { return {TsType::ntp_utc, clock_.ntp_now()}; }
+
+  // The body of a sealed ticket as a TICKET payload reads it.
+  static TicketView view(const ByteVector& payload) {
+    ByteReader reader("ticket", payload);
+    return decode_ticket(reader).value();
+  }
+  static ByteVector payload(ByteVector body) {
+    body.insert(body.end(), {0, 0});  // no Initiator Data
+    return body;
+  }
+  static Result<OpenedTicket> open(const ByteVector& payload, const Tpk& tpk) {
+    const TicketView ticket = view(payload);
+    const TicketDataView data = TRY(parse_ticket_data(ticket, "ticket"));
+    return open_ticket(ticket, data, tpk, "ticket");
+  }
+
+  const ByteVector rand_ = ByteVector(32, 0x33);
+};
+
+// [6043-A-02] [6043-A-03] [6043-A.1-01] [6043-A.1-03] [6043-A.1-07]
+TEST_F(Tickets, TicketDataIsThdrThenMikeyPayloadsUpToV) {
+  const TicketProtection protection{Tpk(ByteVector(32, 9)), "tpk-1", "note"};
+  const SealedTicket sealed =
+      seal_ticket(granted_policy(), keys(), protection, now(), rand_).value();
+  const ByteVector octets = payload(sealed.body);
+  const TicketView ticket = view(octets);
+  ByteReader reader("ticket", ticket.ticket_data);
+  const auto first = static_cast<PayloadType>(reader.u8("Next payload").value());
+  EXPECT_EQ(reader.u16("THDR Data length").value(), 4);
+  EXPECT_EQ(as_text(reader.bytes(4, "THDR Data").value()), "note");
+  std::vector<PayloadType> types;
+  PayloadWalker walker(reader, first);
+  while (const auto each = walker.next().value()) {
+    types.push_back(each->type);
+    if (const auto* kemac = std::get_if<KemacView>(&each->value)) {
+      EXPECT_EQ(kemac->mac_alg, MacAlg::null);
+      EXPECT_EQ(kemac->encr_alg, EncrAlg::aes_cm_256);
+    }
+  }
+  EXPECT_EQ(types, (std::vector<PayloadType>{PayloadType::t, PayloadType::rand, PayloadType::kemac,
+                                             PayloadType::idr, PayloadType::v}));
+}
+
+// [6043-A.1-06]
+TEST_F(Tickets, ATicketMayLeaveOutTheNameOfItsTpk) {
+  const TicketProtection protection{Tpk(ByteVector(32, 9)), "", ""};
+  const SealedTicket sealed =
+      seal_ticket(granted_policy(), keys(), protection, now(), rand_).value();
+  const ByteVector octets = payload(sealed.body);
+  EXPECT_FALSE(parse_ticket_data(view(octets), "ticket").value().idr_psk.has_value());
+  EXPECT_TRUE(open(octets, protection.key).has_value());
+}
+
+// [6043-A-03] [6043-A.1-04] [6043-A.1-08]
+TEST_F(Tickets, TheMacUnderTheTpkCoversAllButTheInitiatorData) {
+  const TicketProtection protection = this->protection();
+  const SealedTicket sealed =
+      seal_ticket(granted_policy(), keys(), protection, now(), rand_).value();
+  ByteVector octets = payload(sealed.body);
+  EXPECT_TRUE(open(octets, protection.key).has_value());
+  EXPECT_FALSE(open(octets, Tpk(ByteVector(32, 8))).has_value());
+  for (std::size_t i = 0; i < sealed.body.size(); ++i) {
+    octets[i] ^= 0x10;
+    ByteReader reader("ticket", octets);
+    if (const auto ticket = decode_ticket(reader)) {
+      const auto data = parse_ticket_data(*ticket, "ticket");
+      EXPECT_FALSE(data && open_ticket(*ticket, *data, protection.key, "ticket")) << "octet " << i;
+    }
+    octets[i] ^= 0x10;
+  }
+  ByteVector with_initiator_data = sealed.body;
+  with_initiator_data.insert(with_initiator_data.end(), {0, 1, 0});
+  EXPECT_TRUE(open(with_initiator_data, protection.key).has_value());
+}
+
+// [6043-A-04] [6043-A.3-01]
+TEST_F(Tickets, UnexpectedTicketDataIsIgnored) {
+  const TicketProtection protection{Tpk(ByteVector(32, 9)), "tpk-1", "any text at all"};
+  const SealedTicket sealed =
+      seal_ticket(granted_policy(), keys(), protection, now(), rand_).value();
+  // A General Extension payload between THDR and T, and the MAC computed anew.
+  ByteVector body = sealed.body;
+  const ByteVector original = payload(sealed.body);
+  const TicketView ticket = view(original);
+  const auto data_at = static_cast<std::size_t>(ticket.ticket_data.data() - original.data());
+  const ByteVector extension = {body[data_at], 0, 0, 1, 7};
+  body[data_at] = static_cast<std::uint8_t>(PayloadType::ext);
+  body.insert(body.begin() + static_cast<std::ptrdiff_t>(data_at + 3 + protection.thdr.size()),
+              extension.begin(), extension.end());
+  const std::size_t length = ticket.ticket_data.size() + extension.size();
+  body[data_at - 2] = static_cast<std::uint8_t>(length >> 8);
+  body[data_at - 1] = static_cast<std::uint8_t>(length);
+  body.resize(body.size() - kSuite256.auth_octets);
+  const MessageKeys ticket_keys = derive_ticket_keys(kSuite256, protection.key, rand_).value();
+  const Mac mac = compute_mac(kSuite256, ticket_keys.auth, {body}).value();
+  body.insert(body.end(), mac.bytes().begin(), mac.bytes().end());
+  const auto opened = open(payload(body), protection.key);
+  ASSERT_TRUE(opened.has_value()) << opened.error().describe();
+  EXPECT_EQ(opened->mpki, sealed.mpki);
+}
+
+// [6043-12.1-07]
+TEST_F(Tickets, TheRandIsAsLongAsTheLongestKey) {
+  const TicketProtection long_tpk{Tpk(ByteVector(40, 9)), "tpk-1", ""};
+  EXPECT_FALSE(
+      seal_ticket(granted_policy(), keys(), long_tpk, now(), ByteVector(39, 1)).has_value());
+  EXPECT_TRUE(
+      seal_ticket(granted_policy(), keys(), long_tpk, now(), ByteVector(40, 1)).has_value());
+  EXPECT_FALSE(
+      seal_ticket(granted_policy(), keys(), protection(), now(), ByteVector(31, 1)).has_value());
+}
+
+// [6043-6.10-32]
+TEST_F(Tickets, AGrantedPolicyHasNoKemac) {
+  EXPECT_FALSE(seal_ticket(wish(), keys(), protection(), now(), rand_).has_value());
+  // The wish asked for a key; the ticket's policy says nothing of it.
+  const GrantedTicket granted = request(wish(), wish()).value();
+  EXPECT_TRUE(granted.policy.keys.empty());
+  EXPECT_EQ(granted.session_keys.size(), 1U);
+}
+
+// [6043-6.10-33] [6043-6.10-23]
+TEST_F(Tickets, EachResponderHasAnIdentityPayloadOfItsOwn) {
+  TicketPolicy policy = granted_policy();
+  policy.idr_r = {Identity::uri("sip:bob@example.com"), Identity::uri("sip:carol@example.com")};
+  ByteWriter writer;
+  policy.encode(writer);
+  ByteReader reader("TP", writer.view());
+  const TicketPolicyView view = decode_tp(reader).value();
+  PayloadWalker walker(ByteReader("TP Data", view.tp_data.subspan(1)),
+                       static_cast<PayloadType>(view.tp_data[0]));
+  std::vector<std::string> responders;
+  while (const auto payload = walker.next().value()) {
+    const auto* id = std::get_if<RoleIdentity>(&payload->value);
+    if (id != nullptr && id->role == IdRole::responder) {
+      responders.emplace_back(id->identity.text());
+    }
+  }
+  EXPECT_EQ(responders, (std::vector<std::string>{"sip:bob@example.com", "sip:carol@example.com"}));
+  EXPECT_EQ(view.read("TP").value(), policy);
+}
+
+// [6043-6.10-28]
+TEST_F(Tickets, RekeyingIntervalsOfAnotherTypeAreRefused) {
+  for (const auto& [type, accepted] :
+       {std::pair{TsType::ntp_utc_32, true}, std::pair{TsType::ntp_utc, false},
+        std::pair{TsType::counter, false}}) {
+    TicketPolicy policy = granted_policy();
+    policy.trr = Timestamp{type, 3600};
+    ByteWriter writer;
+    policy.encode(writer);
+    ByteReader reader("TP", writer.view());
+    EXPECT_EQ(decode_tp(reader).value().read("TP").has_value(), accepted);
+  }
+}
+
+// [6043-6.10-25] [6043-6.10-26] [6043-6.3-01] [3830-4.2.8-01]
+TEST_F(Tickets, ValidityGoesOnOverTheEndOfTheNtpEra) {
+  const WallTime era_end = WallTime(std::chrono::sys_days{std::chrono::February / 7 / 2036}) +
+                           std::chrono::hours(6) + std::chrono::minutes(28) + 16s;
+  TicketPolicy policy = granted_policy();
+  policy.trs = Timestamp::from(era_end - 1h, TsType::ntp_utc_32);
+  policy.tre = Timestamp::from(era_end + 1h, TsType::ntp_utc_32);
+  EXPECT_EQ(policy.trs->value, 0xFFFFFFFF - 3599);
+  EXPECT_EQ(policy.tre->value, 3600U);
+  EXPECT_FALSE(policy.check_valid_at(era_end - 2h).has_value());
+  EXPECT_TRUE(policy.check_valid_at(era_end - 1s).has_value());
+  EXPECT_TRUE(policy.check_valid_at(era_end).has_value());
+  EXPECT_TRUE(policy.check_valid_at(era_end + 1h).has_value());
+  EXPECT_FALSE(policy.check_valid_at(era_end + 2h).has_value());
+  // The eras end in 2104; before 1968 nothing is read.
+  EXPECT_EQ((Timestamp{TsType::ntp_utc_32, 0x7FFFFFFF}).to_wall_time(),
+            WallTime(std::chrono::sys_days{std::chrono::February / 26 / 2104}) +
+                std::chrono::hours(9) + std::chrono::minutes(42) + 23s);
+  EXPECT_EQ((Timestamp{TsType::ntp_utc_32, 0x80000000}).to_wall_time(),
+            WallTime(std::chrono::sys_days{std::chrono::January / 20 / 1968}) +
+                std::chrono::hours(3) + std::chrono::minutes(14) + 8s);
+}
+
+// [6043-6.10-21] [6043-6.10-22]
+TEST_F(Tickets, TicketsThatNeedOtherProcessingAreNotUsed) {
+  GrantedTicket for_others = request(wish(), wish()).value();
+  for_others.policy.flags = for_others.policy.flags.with(TicketFlag::n_plain_initiator, false);
+  OfferParameters parameters{alice_.self, bob_.self, tls_session(for_others.session_keys),
+                             {},          "mikey",   false};
+  EXPECT_FALSE(
+      TransferOffer::start(env_, std::make_shared<GrantedTicket>(std::move(for_others)), parameters)
+          .has_value());
+
+  TicketPolicy policy = wish();
+  policy.flags = policy.flags.with(TicketFlag::o_plain_responder, false);
+  const TransferOffer offered = offer(request(policy, policy).value());
+  const auto refused =
+      ReceivedTransfer::parse(offered.message()).value().check_early(profile_, clock_.now());
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_NE(refused.error().text().find("O = 0"), std::string::npos);
+}
+
+// [6043-12.1-04]
+TEST_F(Tickets, KeysOfLessThan128BitsAreRefused) {
+  bob_.psk = Psk(ByteVector(15, 1));
+  const TransferOffer offered = offer(request(wish(), wish()).value());
+  EXPECT_FALSE(
+      TicketResolve::start(env_, bob_, ReceivedTransfer::parse(offered.message()).value().ticket())
+          .has_value());
+  TicketPolicy weak = wish();
+  weak.keys[0].key_octets = 15;
+  EXPECT_FALSE(request(weak, weak).has_value());
+}
+
+// [6043-12.4-01]
+TEST_F(Tickets, KeyForkingIsWhatTheProfileAsksFor) {
+  EXPECT_TRUE(kMode1Flags.has(TicketFlag::i_forking));
+  EXPECT_TRUE(kMode3Flags.has(TicketFlag::i_forking));
+  EXPECT_TRUE(ResponderProfile().require_forking);
+  TicketPolicy plain = wish();
+  plain.flags = plain.flags.with(TicketFlag::i_forking, false);
+  const TransferOffer offered = offer(request(plain, plain).value());
+  EXPECT_FALSE(ReceivedTransfer::parse(offered.message())
+                   .value()
+                   .check_early(profile_, clock_.now())
+                   .has_value());
+}
+
+}  // namespace
+}  // namespace keystub::mikey
