@@ -17,7 +17,7 @@ class Tickets : public Exchanges {
     return policy;
   }
   TicketKeys keys() {
-    return make_ticket_keys(random_, kSuite256, {{KeyType::tgk, 32, 0, {1, 2, 3, 4}}}).value();
+    return make_ticket_keys(random_, kSuite256, {{KeyType::tgk, 32, 0, {1, 2, 3, 4}}}, 32).value();
   }
   Timestamp now() const { return {TsType::ntp_utc, clock_.ntp_now()}; }
 
@@ -35,15 +35,12 @@ class Tickets : public Exchanges {
     const TicketDataView data = TRY(parse_ticket_data(ticket, "ticket"));
     return open_ticket(ticket, data, tpk, "ticket");
   }
-
-  const ByteVector rand_ = ByteVector(32, 0x33);
 };
 
 // [6043-A-02] [6043-A-03] [6043-A.1-01] [6043-A.1-03] [6043-A.1-07]
 TEST_F(Tickets, TicketDataIsThdrThenMikeyPayloadsUpToV) {
   const TicketProtection protection{Tpk(ByteVector(32, 9)), "tpk-1", "note"};
-  const SealedTicket sealed =
-      seal_ticket(granted_policy(), keys(), protection, now(), rand_).value();
+  const SealedTicket sealed = seal_ticket(granted_policy(), keys(), protection, now()).value();
   const ByteVector octets = payload(sealed.body);
   const TicketView ticket = view(octets);
   ByteReader reader("ticket", ticket.ticket_data);
@@ -66,8 +63,7 @@ TEST_F(Tickets, TicketDataIsThdrThenMikeyPayloadsUpToV) {
 // [6043-A.1-06]
 TEST_F(Tickets, ATicketMayLeaveOutTheNameOfItsTpk) {
   const TicketProtection protection{Tpk(ByteVector(32, 9)), "", ""};
-  const SealedTicket sealed =
-      seal_ticket(granted_policy(), keys(), protection, now(), rand_).value();
+  const SealedTicket sealed = seal_ticket(granted_policy(), keys(), protection, now()).value();
   const ByteVector octets = payload(sealed.body);
   EXPECT_FALSE(parse_ticket_data(view(octets), "ticket").value().idr_psk.has_value());
   EXPECT_TRUE(open(octets, protection.key).has_value());
@@ -76,8 +72,7 @@ TEST_F(Tickets, ATicketMayLeaveOutTheNameOfItsTpk) {
 // [6043-A-03] [6043-A.1-04] [6043-A.1-08]
 TEST_F(Tickets, TheMacUnderTheTpkCoversAllButTheInitiatorData) {
   const TicketProtection protection = this->protection();
-  const SealedTicket sealed =
-      seal_ticket(granted_policy(), keys(), protection, now(), rand_).value();
+  const SealedTicket sealed = seal_ticket(granted_policy(), keys(), protection, now()).value();
   ByteVector octets = payload(sealed.body);
   EXPECT_TRUE(open(octets, protection.key).has_value());
   EXPECT_FALSE(open(octets, Tpk(ByteVector(32, 8))).has_value());
@@ -98,12 +93,12 @@ TEST_F(Tickets, TheMacUnderTheTpkCoversAllButTheInitiatorData) {
 // [6043-A-04] [6043-A.3-01]
 TEST_F(Tickets, UnexpectedTicketDataIsIgnored) {
   const TicketProtection protection{Tpk(ByteVector(32, 9)), "tpk-1", "any text at all"};
-  const SealedTicket sealed =
-      seal_ticket(granted_policy(), keys(), protection, now(), rand_).value();
+  const SealedTicket sealed = seal_ticket(granted_policy(), keys(), protection, now()).value();
   // A General Extension payload between THDR and T, and the MAC computed anew.
   ByteVector body = sealed.body;
   const ByteVector original = payload(sealed.body);
   const TicketView ticket = view(original);
+  const TicketDataView data = parse_ticket_data(ticket, "ticket").value();
   const auto data_at = static_cast<std::size_t>(ticket.ticket_data.data() - original.data());
   const ByteVector extension = {body[data_at], 0, 0, 1, 7};
   body[data_at] = static_cast<std::uint8_t>(PayloadType::ext);
@@ -113,7 +108,7 @@ TEST_F(Tickets, UnexpectedTicketDataIsIgnored) {
   body[data_at - 2] = static_cast<std::uint8_t>(length >> 8);
   body[data_at - 1] = static_cast<std::uint8_t>(length);
   body.resize(body.size() - kSuite256.auth_octets);
-  const MessageKeys ticket_keys = derive_ticket_keys(kSuite256, protection.key, rand_).value();
+  const MessageKeys ticket_keys = derive_ticket_keys(kSuite256, protection.key, data.rand).value();
   const Mac mac = compute_mac(kSuite256, ticket_keys.auth, {body}).value();
   body.insert(body.end(), mac.bytes().begin(), mac.bytes().end());
   const auto opened = open(payload(body), protection.key);
@@ -123,18 +118,22 @@ TEST_F(Tickets, UnexpectedTicketDataIsIgnored) {
 
 // [6043-12.1-07]
 TEST_F(Tickets, TheRandIsAsLongAsTheLongestKey) {
-  const TicketProtection long_tpk{Tpk(ByteVector(40, 9)), "tpk-1", ""};
-  EXPECT_FALSE(
-      seal_ticket(granted_policy(), keys(), long_tpk, now(), ByteVector(39, 1)).has_value());
-  EXPECT_TRUE(
-      seal_ticket(granted_policy(), keys(), long_tpk, now(), ByteVector(40, 1)).has_value());
-  EXPECT_FALSE(
-      seal_ticket(granted_policy(), keys(), protection(), now(), ByteVector(31, 1)).has_value());
+  const auto sealed_with = [&](std::size_t tpk_octets, std::size_t rand_octets) {
+    TicketKeys ticket_keys = keys();
+    ticket_keys.rand.assign(rand_octets, 1);
+    const TicketProtection protection{Tpk(ByteVector(tpk_octets, 9)), "tpk-1", ""};
+    return seal_ticket(granted_policy(), ticket_keys, protection, now()).has_value();
+  };
+  EXPECT_FALSE(sealed_with(40, 39));
+  EXPECT_TRUE(sealed_with(40, 40));
+  EXPECT_FALSE(sealed_with(32, 31));
+  EXPECT_EQ(make_ticket_keys(random_, kSuite256, {}, 40).value().rand.size(), 40U);
+  EXPECT_EQ(make_ticket_keys(random_, kSuite256, {}, 16).value().rand.size(), 32U);
 }
 
 // [6043-6.10-32]
 TEST_F(Tickets, AGrantedPolicyHasNoKemac) {
-  EXPECT_FALSE(seal_ticket(wish(), keys(), protection(), now(), rand_).has_value());
+  EXPECT_FALSE(seal_ticket(wish(), keys(), protection(), now()).has_value());
   // The wish asked for a key; the ticket's policy says nothing of it.
   const GrantedTicket granted = request(wish(), wish()).value();
   EXPECT_TRUE(granted.policy.keys.empty());
