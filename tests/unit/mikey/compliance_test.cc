@@ -773,9 +773,8 @@ TEST_F(Compliance, WishedKeysAreZeroAndTheirValueIsIgnored) {
   ASSERT_NE(kemac, nullptr);
   EXPECT_EQ(kemac->encr_alg, EncrAlg::null);
   EXPECT_EQ(kemac->mac_alg, MacAlg::null);
-  ByteReader reader("KEMAC", kemac->encr_data);
-  PayloadType next = PayloadType::key_data;
-  const KeyDataView key = decode_key_data(reader, next).value();
+  KeyDataWalker keys(ByteReader("KEMAC", kemac->encr_data));
+  const KeyDataView key = keys.next().value().value();
   EXPECT_TRUE(std::ranges::all_of(key.key, [](std::uint8_t octet) { return octet == 0; }));
 
   // The KEMAC starts in TP where it starts in TP Data; its first key octet follows 8 octets later.
