@@ -123,6 +123,7 @@ TEST(Try, PassesValuesOnAndReturnsErrors) {
   EXPECT_EQ(failed.error().category(), Category::busy);
 }
 
+// [6043-6.3-01] [3830-4.2.8-01]
 TEST(NtpTime, CoversBothErasAndEveryNanosecond) {
   using namespace std::chrono;
   const WallTime before_2036 = sys_days(2026y / 11 / 21) + 1h + 123456789ns;
@@ -135,6 +136,7 @@ TEST(NtpTime, CoversBothErasAndEveryNanosecond) {
   EXPECT_EQ(from_ntp(0), WallTime(sys_days(2036y / 2 / 7) + 6h + 28min + 16s));
 }
 
+// [3830-4.2.2-01] [3830-9.1-04]
 TEST(OpenSslRandom, FillsAllOfTheOutput) {
   OpenSslRandom random;
   EXPECT_NE(random.bytes(32).value(), random.bytes(32).value());

@@ -136,6 +136,7 @@ constexpr CallOptions quick() {
 }
 
 // KMS-1, KMS-2, KMS-4, seen from the outside.
+// [3830-7-02]
 TEST_F(KmsClientTest, RequestsATicketThatTheResponderResolves) {
   const auto alice = client(kAlice);
   auto ticket = alice->request_ticket(alice->ticket_wish({kBob}, 1h).value());

@@ -16,6 +16,7 @@ class TicketHandlerTest : public KmsFixture {};
 
 // ------------------------------------------------------------------------------------------ KMS-1
 
+// [6043-4.2.1.4-02] [6043-4.2.1.1-04] [6043-6.10-43]
 TEST_F(TicketHandlerTest, KMS_1_IssuesATicketWithKeysAndDoesNotTouchAnAllowedWish) {
   const mikey::TicketPolicy wished = wish({kBob});
   const auto granted = request(kAlice, wished);
@@ -32,6 +33,7 @@ TEST_F(TicketHandlerTest, KMS_1_IssuesATicketWithKeysAndDoesNotTouchAnAllowedWis
   EXPECT_EQ(granted->session_keys[0].spi, (ByteVector{1, 2, 3, 4}));
 }
 
+// [6043-4.2.1.4-02] [6043-6.10-43]
 TEST_F(TicketHandlerTest, KMS_1_WritesAnEndOfValidityAndSaysThatItChangedTheWish) {
   mikey::TicketPolicy wished = wish({kBob});
   wished.tre.reset();
@@ -64,6 +66,7 @@ TEST_F(TicketHandlerTest, KMS_1_ASenderWhoseClockIsALittleOffKeepsTheLongestWish
   EXPECT_FALSE(granted->policy.flags.has(TicketFlag::k_changed));
 }
 
+// [6043-4.2.1.5-07]
 TEST_F(TicketHandlerTest, KMS_1_GrantsOneTgkWhereNoKeysAreWishedFor) {
   mikey::TicketPolicy wished = wish({kBob});
   wished.keys.clear();
@@ -75,6 +78,7 @@ TEST_F(TicketHandlerTest, KMS_1_GrantsOneTgkWhereNoKeysAreWishedFor) {
   EXPECT_FALSE(granted->policy.flags.has(TicketFlag::k_changed));
 }
 
+// [6043-4.2.1.1-08]
 TEST_F(TicketHandlerTest, KMS_1_PutsTheAuthenticatedSenderIntoAWishWithoutInitiator) {
   mikey::TicketPolicy wished = wish({kBob});
   wished.idr_i.reset();
@@ -84,6 +88,7 @@ TEST_F(TicketHandlerTest, KMS_1_PutsTheAuthenticatedSenderIntoAWishWithoutInitia
   EXPECT_TRUE(granted->policy.flags.has(TicketFlag::k_changed));
 }
 
+// [6043-4.2.1.4-01]
 TEST_F(TicketHandlerTest, KMS_1_NeverGrantsTheIdentityOfSomebodyElse) {
   mikey::TicketPolicy wished = wish({kBob});
   wished.idr_i = mikey::Identity::uri(kCarol);
@@ -93,6 +98,8 @@ TEST_F(TicketHandlerTest, KMS_1_NeverGrantsTheIdentityOfSomebodyElse) {
   EXPECT_EQ(audit_lines().back()["rule"], "initiator");
 }
 
+// [6043-4.2.1.4-01] [6043-12.1-01] [6043-12.1-04]
+// [3830-5.1.2-01] [3830-5.3-03] [6043-5.4-02]
 TEST_F(TicketHandlerTest, KMS_1_AppliesItsPolicyToTicketTypeSuiteFlagsAndKeys) {
   const auto refused_with = [this](const mikey::TicketPolicy& wished) -> std::optional<ErrorNo> {
     if (request(kAlice, wished).has_value() || last_answer.has_value()) return std::nullopt;
@@ -146,6 +153,7 @@ TEST_F(TicketHandlerTest, KMS_1_GrantsThe128BitSuiteOnlyWhereItIsAllowed) {
   EXPECT_EQ(error_no(), ErrorNo::invalid_prf);
 }
 
+// [6043-12.1-01]
 TEST_F(TicketHandlerTest, KMS_1_TakesReuseAwayWhereThePolicySaysSo) {
   policy_settings.allow_reuse = false;
   restart();
@@ -159,6 +167,7 @@ TEST_F(TicketHandlerTest, KMS_1_TakesReuseAwayWhereThePolicySaysSo) {
 
 // ----------------------------------------------------------------------- KMS-2, KMS-4, KMS-5
 
+// [6043-4.2.3.4-01] [6043-4.2.3.1-04]
 TEST_F(TicketHandlerTest, KMS_2_TheNamedResponderEndsWithTheInitiatorsKeys) {
   const auto made = offer_to({kBob});
   const auto resolved = resolve(kBob, made.message());
@@ -180,6 +189,7 @@ TEST_F(TicketHandlerTest, KMS_2_TheNamedResponderEndsWithTheInitiatorsKeys) {
   EXPECT_EQ(established->sessions[0].tek, answer->established.sessions[0].tek);
 }
 
+// [6043-4.2.3.4-01] [6043-12.5-02]
 TEST_F(TicketHandlerTest, KMS_2_RefusesWhomTheTicketDoesNotName) {
   const auto made = offer_to({kBob});
   ASSERT_FALSE(resolve(kCarol, made.message()).has_value());
@@ -210,6 +220,7 @@ TEST_F(TicketHandlerTest, KMS_2_RefusesATicketOutsideItsValidity) {
   EXPECT_EQ(audit_lines().back()["rule"], "validity");
 }
 
+// [6043-4.2.3.5-11] [6043-5.1-02] [6043-12.2-01]
 TEST_F(TicketHandlerTest, KMS_4_EveryResponderGetsForkedKeysOfItsOwn) {
   const auto made = offer_to({kBob, kCarol});
   const auto bob = resolve(kBob, made.message());
@@ -222,6 +233,7 @@ TEST_F(TicketHandlerTest, KMS_4_EveryResponderGetsForkedKeysOfItsOwn) {
   EXPECT_NE(bob->randr_kms, carol->randr_kms);
 }
 
+// [6043-5.1.1-02] [6043-6.2.1-01]
 TEST_F(TicketHandlerTest, KMS_4_NeverForksTekAndGtgk) {
   mikey::TicketPolicy wished = wish({kBob, kCarol});
   wished.keys = {{mikey::KeyType::tgk, 32, 0, {1}},
@@ -242,6 +254,7 @@ TEST_F(TicketHandlerTest, KMS_4_NeverForksTekAndGtgk) {
   EXPECT_FALSE(bob->session_keys[0].key == carol->session_keys[0].key);
 }
 
+// [6043-4.2.3.4-02]
 TEST_F(TicketHandlerTest, KMS_4_RefusesATicketWhoseInitiatorDataIsNotGenuine) {
   const auto made = offer_to({kBob});
   const auto genuine = mikey::Message::parse(made.message()).value();
@@ -271,6 +284,7 @@ TEST_F(TicketHandlerTest, KMS_5_AnybodyMayResolveATicketThatSaysSo) {
   }
 }
 
+// [6043-4.2.3.5-13]
 TEST_F(TicketHandlerTest, KMS_5_AnswersWithTheUriThatTheTicketNamesLiterally) {
   const auto made = offer_to({std::string(mikey::kAnyResponder), "SIP:bob@EXAMPLE.com"});
   const auto resolved = resolve(kBob, made.message());
@@ -293,6 +307,7 @@ TEST_F(TicketHandlerTest, KMS_3_TicketsUnderARetiredTpkGoOnResolving) {
   EXPECT_EQ(to_vector(data.idr_psk->data), *rotated) << "new tickets name the new TPK";
 }
 
+// [6043-A-03] [6043-A.1-08]
 TEST_F(TicketHandlerTest, KMS_3_RefusesATicketThatWasChangedAnywhere) {
   const auto made = offer_to({kBob});
   const auto genuine = mikey::Message::parse(made.message()).value();
@@ -312,6 +327,7 @@ TEST_F(TicketHandlerTest, KMS_3_RefusesATicketThatWasChangedAnywhere) {
 
 // ------------------------------------------------------------------------------------------ KMS-6
 
+// [6043-12.4-02] [3830-5.4-04]
 TEST_F(TicketHandlerTest, KMS_6_RefusesAReplayAlsoAfterARestart) {
   const mikey::KmsCredentials own = credentials(kAlice);
   const auto exchange = mikey::TicketRequest::start(env(), own, wish({kBob})).value();
@@ -328,6 +344,7 @@ TEST_F(TicketHandlerTest, KMS_6_RefusesAReplayAlsoAfterARestart) {
   EXPECT_TRUE(ask(again.message()).has_value()) << "a newly built message is none";
 }
 
+// [6043-12.4-02] [3830-5.4-03]
 TEST_F(TicketHandlerTest, KMS_6_RefusesMessagesOutsideTheSkewAndTellsItsTime) {
   const mikey::KmsCredentials own = credentials(kAlice);
   for (const auto offset : {std::chrono::seconds(61), std::chrono::seconds(-61)}) {
@@ -373,6 +390,7 @@ TEST_F(TicketHandlerTest, KMS_6_RefusesCounterTimestampsAlsoFromAnAuthenticatedS
 
 // ------------------------------------------------------------------------------------------ KMS-7
 
+// [6043-4.2.1-01] [6043-5.4-03]
 TEST_F(TicketHandlerTest, KMS_7_AnUnknownIdentityAndAWrongKeyGetTheSameAnswer) {
   mikey::KmsCredentials wrong_key = credentials(kAlice);
   wrong_key.psk = random.secret<PskTag>(32).value();
@@ -404,6 +422,7 @@ TEST_F(TicketHandlerTest, KMS_7_AnUnknownIdentityAndAWrongKeyGetTheSameAnswer) {
   EXPECT_EQ(lines[lines.size() - 2]["rule"], "unknown");
 }
 
+// [3830-5.4-05]
 TEST_F(TicketHandlerTest, KMS_7_RemembersNothingAboutASenderThatProvedNothing) {
   const mikey::KmsCredentials own = credentials(kAlice);
   const auto exchange = mikey::TicketRequest::start(env(), own, wish({kBob})).value();
@@ -452,6 +471,7 @@ TEST_F(TicketHandlerTest, KMS_7_RefusesWhatIsNoRequestAtAll) {
 
 // ----------------------------------------------------------------------------------------- KMS-10
 
+// [6043-12.1-02]
 TEST_F(TicketHandlerTest, KMS_10_MrfcsAndApplicationServersRequestAndResolveLikeUsers) {
   add("sip:mrfc@example.com", IdentityKind::mrfc);
   add("sip:as@example.com", IdentityKind::as);
@@ -465,6 +485,7 @@ TEST_F(TicketHandlerTest, KMS_10_MrfcsAndApplicationServersRequestAndResolveLike
   EXPECT_TRUE(resolve("sip:as@example.com", made->message()).has_value());
 }
 
+// [6043-12.5-02]
 TEST_F(TicketHandlerTest, KMS_10_AGroupCannotActForItself) {
   add("sip:team@example.com", IdentityKind::group);
   mikey::TicketPolicy wished = wish({kBob});
@@ -475,6 +496,7 @@ TEST_F(TicketHandlerTest, KMS_10_AGroupCannotActForItself) {
 
 // ------------------------------------------------------------------------- identities and keys
 
+// [6043-4.2.1.2-03] [6043-4.2.3.2-03]
 TEST_F(TicketHandlerTest, FindsTheKeyOfASenderThatNamesNoKey) {
   mikey::KmsCredentials own = credentials(kAlice);
   own.psk_id.clear();

@@ -208,6 +208,7 @@ TEST_F(BuiltMessages, RandsAreAsLongAsTheLongestKey) {
 }
 
 // [6043-4.2.2.1-03] [6043-4.2.2.2-04] [6043-6.10-06] [6043-6.10-07]
+// [3830-5.3-04]
 TEST_F(BuiltMessages, TransferRespIsSentWhereFSaysSoAndOnlyThere) {
   const TransferOffer with_f = offer_with(TicketFlags::from_letters("DFHNO").value());
   EXPECT_TRUE(Message::parse(with_f.message()).value().header.v_flag);

@@ -34,6 +34,7 @@ TEST(MessageParse, AllocatesNothing) {
   }
 }
 
+// [6043-6.1.1-01] [6043-6.1.1-02]
 TEST(MessageParse, FindsEveryPayloadOfTransferInit) {
   const ByteVector octets = Scenario(KEYSTUB_SOURCE_DIR, "m").message("TRANSFER_INIT");
   const Message message = Message::parse(octets).value();
@@ -78,6 +79,8 @@ Result<Message> parse_hex(const std::string& text, ByteVector& keep) {
 // HDR of an Error message with the given next payload; T follows it.
 std::string error_header(const std::string& next) { return "0106" + next + "0001020304" + "0001"; }
 
+// [6043-5.4-01]
+// [3830-6.1-01]
 TEST(MessageParse, SaysWhatIsWrongAndWhere) {
   struct Row {
     std::string octets;
@@ -172,12 +175,14 @@ TEST(MessageParse, KeepsUnassignedValuesThatDecideNoLength) {
   ASSERT_TRUE(parsed.has_value()) << parsed.error().describe();
 }
 
+// [6043-6.3-02] [3830-6.6-01]
 TEST(Timestamp, PadsToSixtyFourBitsByItsType) {
   EXPECT_EQ((Timestamp{TsType::ntp_utc_32, 0xED56F2C7}).as_64_bits(), 0xED56F2C700000000U);
   EXPECT_EQ((Timestamp{TsType::counter, 7}).as_64_bits(), 7U);
   EXPECT_EQ((Timestamp{TsType::ntp_utc, 0x0102030405060708}).as_64_bits(), 0x0102030405060708U);
 }
 
+// [6043-6.10-42] [6043-5.1.3-09]
 TEST(TicketFlags, ObeyTheDependenciesOfClause610) {
   for (const TicketFlags good :
        {kMode1Flags, kMode1ReusableFlags, kMode3Flags, kMode3ReusableFlags}) {
@@ -193,6 +198,7 @@ TEST(TicketFlags, ObeyTheDependenciesOfClause610) {
   }
 }
 
+// [6043-6.10-44]
 TEST(TicketPolicy, IsValidFromTrsToTre) {
   using namespace std::chrono_literals;
   TicketPolicy policy;
@@ -216,6 +222,7 @@ TEST(Identity, PatternsNameLiterallyByDomainOrAnybody) {
   EXPECT_FALSE(names("sip:*@example.com", "sip:bob@sub.example.com"));
 }
 
+// [6043-6.2.1-02] [6043-12.1-04] [3830-4.5-06] [3830-A.1-01] [3830-6.14-01]
 TEST(KemacKeys, RefuseWhatTheExchangesCannotUse) {
   struct Row {
     const char* octets;
@@ -239,6 +246,7 @@ TEST(KemacKeys, RefuseWhatTheExchangesCannotUse) {
 }
 
 // MRFC-I4
+// [3830-7-01]
 TEST(KeyMgmt, CarriesAMessageInAnSdpAttribute) {
   const ByteVector octets = Scenario(KEYSTUB_SOURCE_DIR, "m").message("TRANSFER_INIT");
   const std::string value = format_key_mgmt(octets);

@@ -508,6 +508,7 @@ TEST_F(Compliance, AKemacHoldsMpkiAndWithKeyForkingASecondMpk) {
 }
 
 // [6043-4.2.1.5-05] [6043-4.2.3.5-05]
+// [3830-4.2.3-05] [3830-4.2.4-03]
 TEST_F(Compliance, AKemacWithAMacOfItsOwnIsRefused) {
   for (const std::string_view message : {"REQUEST_RESP", "RESOLVE_RESP"}) {
     EXPECT_NE(refusal(message,
@@ -706,6 +707,7 @@ TEST_F(Compliance, AlgorithmsOfTwoSuitesInOneMessageAreRefused) {
 }
 
 // [6043-12.1-12]
+// [3830-9.1-02]
 TEST_F(Compliance, LongSessionKeysDoNotGoWithThe128BitSuite) {
   TicketPolicy policy = wish();
   policy.prf = PrfFunc::mikey_1;
@@ -759,6 +761,7 @@ TEST_F(Compliance, TheKmsIgnoresKInAWish) {
 }
 
 // [6043-6.10-30] [6043-6.10-31]
+// [3830-4.2.3-01]
 TEST_F(Compliance, WishedKeysAreZeroAndTheirValueIsIgnored) {
   const auto request = TicketRequest::start(env_, alice_, wish()).value();
   const Message init = Message::parse(request.message()).value();

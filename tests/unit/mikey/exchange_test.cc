@@ -12,6 +12,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
+// [6043-4.2.1.6-01] [3830-6-01]
 TEST_F(Exchanges, BothEndsShareOneTlsKey) {
   const TransferOffer offered = offer(request(wish(), wish()).value());
   const TransferAnswer answered = answer(offered.message(), bob_.self).value();
@@ -23,6 +24,7 @@ TEST_F(Exchanges, BothEndsShareOneTlsKey) {
   EXPECT_EQ(answered.established.peer.data, kAlice);
 }
 
+// [6043-4.1-01] [6043-A-01]
 TEST_F(Exchanges, SelfIssuedTicketWorksTheSame) {
   TicketPolicy policy = wish();
   policy.flags = kMode3Flags;
@@ -32,6 +34,7 @@ TEST_F(Exchanges, SelfIssuedTicketWorksTheSame) {
             answered.established.sessions[0].tek);
 }
 
+// [6043-4.2.2.3-11] [6043-5.5-03] [6043-12.2-01]
 TEST_F(Exchanges, OneOfferAcceptsSeveralAnswersWithDifferentKeys) {
   TicketPolicy policy = wish();
   policy.idr_r.push_back(Identity::uri("sip:bob@home.example.com"));
@@ -76,6 +79,7 @@ TEST_F(Exchanges, AnswerToAnotherOfferIsRefused) {
 }
 
 // KMS-1 from the initiator's side: RFC 6043 4.2.1.6.
+// [6043-4.2.1.6-03] [6043-4.2.1.6-04]
 TEST_F(Exchanges, GrantedPolicyMustBeAcceptable) {
   struct Row {
     const char* what;
@@ -111,6 +115,7 @@ TEST_F(Exchanges, GrantedPolicyMustBeAcceptable) {
 }
 
 // MRFC-R1: refused without a call to the KMS.
+// [6043-4.2.2.2-01] [6043-4.2.2.2-02] [6043-12.3-02]
 TEST_F(Exchanges, ResponderRefusesEarlyWhatTheMessageRulesOut) {
   const auto early = [&](const TransferOffer& offered, const ResponderProfile& profile,
                          WallTime now) {
@@ -148,6 +153,7 @@ TEST_F(Exchanges, ResponderRefusesEarlyWhatTheMessageRulesOut) {
 }
 
 // MRFC-R2: the caller is the ticket's owner.
+// [6043-4.2.3.6-01]
 TEST_F(Exchanges, TicketPutIntoAnotherMessageIsRefused) {
   const TransferOffer first = offer(request(wish(), wish()).value());
   const TransferOffer second = offer(request(wish(), wish()).value());
@@ -158,6 +164,7 @@ TEST_F(Exchanges, TicketPutIntoAnotherMessageIsRefused) {
   EXPECT_FALSE(received.verify(resolve.finish(response).value(), bob_.self).has_value());
 }
 
+// [6043-4.2.1-01] [6043-5.4-03]
 TEST_F(Exchanges, WrongKeyIsRefusedAsUnauthenticated) {
   const TicketRequest request = TicketRequest::start(env_, alice_, wish()).value();
   const auto received = ReceivedRequest::parse(request.message()).value();
@@ -167,11 +174,13 @@ TEST_F(Exchanges, WrongKeyIsRefusedAsUnauthenticated) {
   EXPECT_EQ(error_no_for(result.error()), ErrorNo::auth_failure);
 }
 
+// [6043-12.1-04]
 TEST_F(Exchanges, ShortKeysAreRefusedBeforeAnythingIsSent) {
   KmsCredentials weak{alice_.self, alice_.kms, "psk", Psk(ByteVector(15, 1))};
   EXPECT_FALSE(TicketRequest::start(env_, weak, wish()).has_value());
 }
 
+// [3830-4.2.2-01] [3830-9.1-04]
 TEST_F(Exchanges, FailingRandomnessIsAnErrorAndNoKey) {
   random_.fail_from_now_on();
   const auto request = TicketRequest::start(env_, alice_, wish());
@@ -179,6 +188,8 @@ TEST_F(Exchanges, FailingRandomnessIsAnErrorAndNoKey) {
   EXPECT_EQ(request.error().category(), Category::internal);
 }
 
+// [3830-5.1.2-02]
+// [6043-5.4-05]
 TEST_F(Exchanges, ErrorMessageNamesItsNumberToTheInitiator) {
   const TicketRequest request = TicketRequest::start(env_, alice_, wish()).value();
   const auto received = ReceivedRequest::parse(request.message()).value();
@@ -190,6 +201,7 @@ TEST_F(Exchanges, ErrorMessageNamesItsNumberToTheInitiator) {
 }
 
 // RFC 6043 12.1: the suites are not mixed.
+// [6043-12.1-11]
 TEST_F(Exchanges, MixedSuitesAreRefused) {
   TicketPolicy policy = wish();
   policy.prf = PrfFunc::mikey_1;
@@ -203,6 +215,7 @@ TEST_F(Exchanges, MixedSuitesAreRefused) {
 }
 
 // Reading A18: NULL would show the keys to every hop.
+// [3830-4.2.3-02] [3830-4.2.4-04] [3830-4.2.3-06]
 TEST_F(Exchanges, NullAlgorithmsAreRefused) {
   MessageBuilder builder(DataType::request_init_psk, true, PrfFunc::hmac_sha_256, 1);
   builder.t(Timestamp::from(clock_.now())).randr(RandRole::initiator, ByteVector(32, 1)).tp(wish());

@@ -150,6 +150,8 @@ TEST_P(Tampering, TheUnchangedMessageIsAccepted) {
   EXPECT_TRUE(accepted.has_value()) << accepted.error().describe();
 }
 
+// [6043-4.2.1-01] [6043-4.2.3-02] [6043-4.2.1.2-05] [6043-4.2.1.5-14] [6043-4.2.2.1-12]
+// [6043-4.2.2.3-19] [6043-4.2.3.2-05] [6043-4.2.3.5-16] [6043-5.4-03]
 TEST_P(Tampering, AnyOneChangedOctetIsRefusedWithItsPlace) {
   const Parties parties(GetParam().scenario);
   ByteVector octets = parties.message(GetParam().message);
@@ -168,6 +170,7 @@ TEST_P(Tampering, AnyOneChangedOctetIsRefusedWithItsPlace) {
   }
 }
 
+// [6043-5.4-01]
 TEST_P(Tampering, ACutOrLengthenedMessageIsRefused) {
   const Parties parties(GetParam().scenario);
   ByteVector octets = parties.message(GetParam().message);

@@ -67,6 +67,9 @@ Label label_for(const Scenario& s, const std::string& name) {
 
 class Vectors : public ::testing::TestWithParam<const char*> {};
 
+// [6043-5.1.1-01] [6043-5.1.2-02] [6043-5.1.2-03] [6043-5.1.2-04] [6043-5.1.2-05] [6043-5.1.3-01]
+// [6043-5.1.3-02] [6043-6.1-02] [6043-6.1-03] [6043-6.1-04] [6043-6.10-41] [6043-A.2-01]
+// [3830-4.1.3-01] [3830-4.2.1-01] [3830-4.2.2-02] [6043-12.1-09]
 TEST_P(Vectors, EveryDerivationHasItsLabelAndItsKey) {
   const Scenario s = load(GetParam());
   int derivations = 0;
@@ -85,6 +88,8 @@ TEST_P(Vectors, EveryDerivationHasItsLabelAndItsKey) {
   EXPECT_GT(derivations, 15);
 }
 
+// [6043-5.5-01] [6043-5.5-02] [6043-5.5-04] [6043-A.1-08] [3830-4.2.1-01] [3830-4.2.4-01]
+// [6043-6.2-02] [6043-12.1-09]
 TEST_P(Vectors, EveryMacIsComputed) {
   const Scenario s = load(GetParam());
   for (const auto& step : s.steps()) {
@@ -95,6 +100,7 @@ TEST_P(Vectors, EveryMacIsComputed) {
   }
 }
 
+// [6043-A.1-02] [6043-A.1-05] [6043-6.2-01] [6043-12.1-09]
 TEST_P(Vectors, EveryEncryptionIsComputed) {
   const Scenario s = load(GetParam());
   for (const auto& step : s.steps()) {
@@ -315,6 +321,10 @@ class Play {
 
 // KMS-1, KMS-2, KMS-3, KMS-4: mode 1, all three exchanges.
 class Mode1 : public ::testing::TestWithParam<const char*> {};
+// [6043-4.2.1-02] [6043-4.2.1.5-06] [6043-4.2.3.5-06] [6043-4.2.3.5-11] [6043-5.1-02] [6043-5.1.1-01]
+// [6043-5.1.2-04] [6043-5.1.2-05] [6043-5.1.3-02] [6043-5.1.3-03] [6043-5.1.3-06] [6043-5.1.3-07]
+// [6043-5.5-02] [6043-6.10-03] [6043-6.10-10] [6043-6.10-11] [6043-6.10-37] [6043-A.1-04]
+// [6043-A.2.1-01] [6043-A.2.2-01]
 TEST_P(Mode1, EveryMessageIsBuiltByteForByte) {
   Play play(load(GetParam()));
   play.transfer(play.request());
@@ -323,6 +333,7 @@ INSTANTIATE_TEST_SUITE_P(Scenarios, Mode1, ::testing::Values("a", "b", "c", "e",
 
 // KMS-8: mode 3, the ticket is issued by the initiator.
 class Mode3 : public ::testing::TestWithParam<const char*> {};
+// [6043-4.1-01] [6043-A-01]
 TEST_P(Mode3, EveryMessageIsBuiltByteForByte) {
   Play play(load(GetParam()));
   play.transfer(play.issue());

@@ -119,6 +119,7 @@ TEST_F(DialInTest, MRFC_B2_AnOfferThatHoldsTheConnectionIsRefused) {
 
 // --- MRFC-R1: refused without a call to the KMS -------------------------------------------------
 
+// [6043-4.2.2.2-02] [6043-12.3-02]
 TEST_F(DialInTest, MRFC_R1_WhatTheMessageRulesOutCostsNoCallToTheKms) {
   const auto flags = [](mikey::TicketFlags value) {
     return [value](mikey::TicketPolicy& wish) { wish.flags = value; };
@@ -154,6 +155,7 @@ TEST_F(DialInTest, MRFC_R1_AnExpiredTicketIsRefused) {
   refuse(incoming(offer.sdp()), false);
 }
 
+// [6043-4.2.3.6-02]
 TEST_F(DialInTest, MRFC_R1_ATicketPutIntoAnotherMessageIsRefused) {
   // The MAC of V, which is the last 32 octets, no longer equals the one in Vi.
   const UserOffer offer = user_offers();
@@ -283,6 +285,7 @@ TEST_F(DialInTest, MRFC_R2_AnUnreachableKmsIs503AndNeverADowngrade) {
 // --- MRFC-R5
 // --------------------------------------------------------------------------------------
 
+// [3830-5.4-03]
 TEST_F(DialInTest, MRFC_R5_OutsideTheSkewIsRefusedBeforeTheKmsIsAsked) {
   const UserOffer offer = user_offers();
   clock.advance(std::chrono::seconds{61});
@@ -291,6 +294,7 @@ TEST_F(DialInTest, MRFC_R5_OutsideTheSkewIsRefusedBeforeTheKmsIsAsked) {
   EXPECT_EQ(refuse(incoming(offer.sdp()), false).category(), Category::expired);
 }
 
+// [6043-12.4-02] [3830-5.4-04]
 TEST_F(DialInTest, MRFC_R5_AReplayedOfferIsRefused) {
   const UserOffer offer = user_offers();
   accept(incoming(offer.sdp()));
@@ -320,6 +324,7 @@ TEST_F(DialInTest, MRFC_R5_AReplayedOfferIsRefusedAfterARestart) {
   accept(incoming(user_offers().sdp()));
 }
 
+// [3830-5.4-05]
 TEST_F(DialInTest, MRFC_R5_WhatIsNotVerifiedFillsNoWindow) {
   const UserOffer offer = user_offers();
   IncomingOffer wrong_caller = incoming(offer.sdp(), kBob);

@@ -61,6 +61,7 @@ struct InMemory : ::testing::Test {
 };
 
 // KMS-6
+// [3830-5.4-04]
 TEST_F(InMemory, KMS_6_AdmitsAMessageOnce) {
   EXPECT_TRUE(window->admit(tag(1), kTestTime).has_value());
   const auto again = window->admit(tag(1), kTestTime);
@@ -72,6 +73,7 @@ TEST_F(InMemory, KMS_6_AdmitsAMessageOnce) {
 }
 
 // KMS-6, MRFC-R5
+// [3830-5.4-03]
 TEST_F(InMemory, KMS_6_RefusesWhatIsOutsideTheClockSkew) {
   EXPECT_TRUE(window->admit(tag(1), kTestTime - 60s).has_value());
   EXPECT_TRUE(window->admit(tag(2), kTestTime + 60s).has_value());
@@ -117,6 +119,7 @@ TEST_F(InMemory, KMS_6_ForgetsOnlyBelowTheFloorAndTheFloorOnlyRises) {
 }
 
 // KMS-6: full. The skew shrinks, and nothing that could still be admitted is forgotten.
+// [3830-5.4-02]
 TEST_F(InMemory, KMS_6_ShrinksTheSkewWhenFullAndEvictsNothingUnexpired) {
   std::vector<std::pair<std::uint64_t, WallTime>> admitted;
   std::uint64_t number = 0;

@@ -122,6 +122,7 @@ TEST_F(OfferAnswer, UE_1_TamperedTicketIsRefusedAndNothingIsAnswered) {
 }
 
 // RFC 6043 12.4: the same offer a second time.
+// [6043-12.4-02] [3830-5.4-04]
 TEST_F(OfferAnswer, UE_1_ReplayedOfferIsRefused) {
   const auto sdp = offer_to_bob();
   ASSERT_TRUE(answer(sdp));
@@ -131,6 +132,7 @@ TEST_F(OfferAnswer, UE_1_ReplayedOfferIsRefused) {
   EXPECT_EQ(again.error().category(), Category::expired);
 }
 
+// [3830-5.4-03]
 TEST_F(OfferAnswer, UE_1_OfferOutsideTheSkewIsRefusedWithoutAskingTheKms) {
   const auto sdp = offer_to_bob();
   clock_.advance(61s);
