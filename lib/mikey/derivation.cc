@@ -1,5 +1,8 @@
 #include "mikey/derivation.h"
 
+#include <algorithm>
+#include <ranges>
+
 namespace keystub::mikey {
 namespace {
 
@@ -19,17 +22,35 @@ constexpr std::size_t kSaltOctets = 14;  // AES-CM: S has 112 bits (RFC 3830 4.2
 
 }  // namespace
 
-Label::Label(KeyConstant constant, std::uint8_t cs_id, std::uint32_t csb_id, std::uint8_t phase)
-    : out_(80) {
-  out_.u32(static_cast<std::uint32_t>(constant));
-  out_.u8(cs_id);
-  out_.u32(csb_id);
-  out_.u8(phase);
+Label::Label(KeyConstant constant, std::uint8_t cs_id, std::uint32_t csb_id, std::uint8_t phase) {
+  integer(static_cast<std::uint32_t>(constant), 4);
+  integer(cs_id, 1);
+  integer(csb_id, 4);
+  integer(phase, 1);
+}
+
+void Label::integer(std::uint32_t value, std::size_t octets) {
+  std::array<std::uint8_t, 4> big_endian;
+  for (std::uint8_t& octet : std::views::reverse(big_endian)) {
+    octet = static_cast<std::uint8_t>(value);
+    value >>= 8;
+  }
+  append(Bytes(big_endian).last(octets));
 }
 
 void Label::length_and(Bytes value) {
-  out_.u8(static_cast<std::uint8_t>(value.size()));
-  out_.bytes(value);
+  integer(static_cast<std::uint32_t>(value.size()), 1);
+  append(value);
+}
+
+void Label::append(Bytes octets) {
+  if (size_ + octets.size() <= kRoom) {
+    std::copy_n(octets.data(), octets.size(), octets_.data() + size_);
+  } else {
+    if (long_.empty()) long_ = to_vector(bytes());
+    long_.insert(long_.end(), octets.begin(), octets.end());
+  }
+  size_ += octets.size();
 }
 
 Label Label::message(KeyConstant constant, std::uint32_t csb_id, bool response, Bytes randr_i,
@@ -49,8 +70,8 @@ Label Label::session(KeyConstant constant, std::uint8_t cs_id, Bytes randr_i, By
 
 Label Label::forking(KeyConstant constant, Bytes id_data, Bytes randr_kms) {
   Label label(constant, kNoCsId, kNoCsbId, kForking);
-  label.out_.u16(static_cast<std::uint16_t>(id_data.size()));
-  label.out_.bytes(id_data);
+  label.integer(static_cast<std::uint32_t>(id_data.size()), 2);
+  label.append(id_data);
   label.length_and(randr_kms);
   return label;
 }

@@ -26,7 +26,7 @@ enum class KeyConstant : std::uint32_t {
   mpkr = 0x1F4D675B,
 };
 
-// A label, built in place.
+// A label, built in place: only one with an identity of more than 244 octets takes memory.
 class Label {
  public:
   // Keys of a message: from a PSK, envelope key, MPKi or MPKr' (5.1.2). An absent RAND has
@@ -43,13 +43,22 @@ class Label {
   static Label ticket(KeyConstant constant, Bytes rand);
   static Label mpk(KeyConstant constant, Bytes rand);
 
-  Bytes bytes() const noexcept { return out_.view(); }
+  Bytes bytes() const noexcept {
+    return long_.empty() ? Bytes(octets_).first(size_) : Bytes(long_);
+  }
 
  private:
-  Label(KeyConstant constant, std::uint8_t cs_id, std::uint32_t csb_id, std::uint8_t phase);
-  void length_and(Bytes value);
+  // Up to the phase there are 10 octets, then two RANDs with their lengths.
+  static constexpr std::size_t kRoom = 10 + 2 * 256;
 
-  ByteWriter out_;
+  Label(KeyConstant constant, std::uint8_t cs_id, std::uint32_t csb_id, std::uint8_t phase);
+  void integer(std::uint32_t value, std::size_t octets);
+  void length_and(Bytes value);
+  void append(Bytes octets);
+
+  std::size_t size_ = 0;
+  std::array<std::uint8_t, kRoom> octets_;
+  ByteVector long_;  // instead of octets_
 };
 
 using AuthKey = Secret<struct AuthKeyTag>;

@@ -45,14 +45,11 @@ Result<Hmac> Hmac::keyed(Hash hash, Bytes key) {
   if (key.empty() || key.size() > kBlockOctets) {
     return fail(Category::internal, "an HMAC key has 1 to 64 octets");
   }
-  std::array<std::uint8_t, kBlockOctets> block;
-  const auto fill_block = [&](std::uint8_t pad) {
-    block.fill(pad);
-    for (std::size_t i = 0; i < key.size(); ++i) block[i] ^= key[i];
-  };
-  fill_block(kInnerPad);
+  std::array<std::uint8_t, kBlockOctets> block{};
+  std::copy_n(key.data(), key.size(), block.data());
+  for (std::uint8_t& octet : block) octet ^= kInnerPad;
   State inner = state_after(hash, block);
-  fill_block(kOuterPad);
+  for (std::uint8_t& octet : block) octet ^= kInnerPad ^ kOuterPad;
   State outer = state_after(hash, block);
   wipe(block);
   if (inner == nullptr || outer == nullptr) return hash_failed();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 
 #include "base/secret.h"
 
@@ -22,8 +23,8 @@ Result<void> xor_p(const Hmac& hmac, std::size_t size, Bytes label, MutableBytes
     TRY(hmac.compute({previous}, a));  // A_i = HMAC(s, A_(i-1))
     previous = a;
     TRY(hmac.compute({a, label}, block));
-    const std::size_t count = std::min(size, outkey.size() - done);
-    for (std::size_t i = 0; i < count; ++i) outkey[done + i] ^= block[i];
+    const MutableBytes chunk = outkey.subspan(done, std::min(size, outkey.size() - done));
+    std::ranges::transform(chunk, block, chunk.begin(), std::bit_xor());
   }
   wipe(a_buffer);
   wipe(block_buffer);

@@ -16,6 +16,14 @@ struct CipherContextDeleter {
   void operator()(EVP_CIPHER_CTX* context) const noexcept { EVP_CIPHER_CTX_free(context); }
 };
 
+// Looked up once: OpenSSL takes longer to find an algorithm by its name than to encrypt a KEMAC.
+// They live as long as the process.
+const EVP_CIPHER* counter_mode(EncrAlg alg) {
+  static const EVP_CIPHER* const aes_128 = EVP_CIPHER_fetch(nullptr, "AES-128-CTR", nullptr);
+  static const EVP_CIPHER* const aes_256 = EVP_CIPHER_fetch(nullptr, "AES-256-CTR", nullptr);
+  return alg == EncrAlg::aes_cm_128 ? aes_128 : aes_256;
+}
+
 std::unexpected<Error> aes_failed() {
   return fail(Category::internal,
               "OpenSSL cannot run AES in counter mode; check its configuration");
@@ -55,18 +63,15 @@ Result<void> aes_cm(const Suite& suite, const MessageKeys& keys, std::uint32_t c
     iv[2 + i] ^= static_cast<std::uint8_t>(csb_id >> (24 - 8 * i));
   for (std::size_t i = 0; i < 8; ++i) iv[6 + i] ^= static_cast<std::uint8_t>(time >> (56 - 8 * i));
 
-  thread_local const std::unique_ptr<EVP_CIPHER_CTX, CipherContextDeleter> context(
-      EVP_CIPHER_CTX_new());
-  const EVP_CIPHER* cipher =
-      suite.encr == EncrAlg::aes_cm_128 ? EVP_aes_128_ctr() : EVP_aes_256_ctr();
+  // OpenSSL wipes the key schedule when the context is freed.
+  const std::unique_ptr<EVP_CIPHER_CTX, CipherContextDeleter> context(EVP_CIPHER_CTX_new());
   int written = 0;
   const bool done = context != nullptr &&
-                    EVP_EncryptInit_ex2(context.get(), cipher, keys.encr.reveal().data(), iv.data(),
-                                        nullptr) == 1 &&
+                    EVP_EncryptInit_ex2(context.get(), counter_mode(suite.encr),
+                                        keys.encr.reveal().data(), iv.data(), nullptr) == 1 &&
                     EVP_EncryptUpdate(context.get(), out.data(), &written, in.data(),
                                       static_cast<int>(in.size())) == 1;
   wipe(iv);
-  if (context != nullptr) EVP_CIPHER_CTX_reset(context.get());  // forgets the key
   if (!done) return aes_failed();
   return {};
 }
