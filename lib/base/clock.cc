@@ -30,4 +30,15 @@ WallTime from_ntp(std::uint64_t ntp) noexcept {
                   std::chrono::nanoseconds(nanos));
 }
 
+std::uint64_t DistinctNtpTimes::next(WallTime now) noexcept {
+  constexpr std::uint64_t kSecond = std::uint64_t{1} << 32;
+  const std::uint64_t ntp = to_ntp(now);
+  std::uint64_t last = last_.load();
+  std::uint64_t next = 0;
+  do {
+    next = last - ntp < kSecond ? last + 1 : ntp;  // the difference wraps as the era does
+  } while (!last_.compare_exchange_weak(last, next));
+  return next;
+}
+
 }  // namespace keystub

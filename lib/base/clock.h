@@ -1,6 +1,7 @@
 // The time, handed in: code takes a Clock and never asks the system itself.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 
@@ -24,12 +25,27 @@ class Clock {
   virtual std::uint64_t ntp_now() const { return to_ntp(now()); }
 };
 
+// NTP times of which no two are equal, even for two threads in the same nanosecond: the messages of
+// an initiator have different timestamps (RFC 3830 5.2). When time is stepped back by more than a
+// second, only what follows is told apart.
+class DistinctNtpTimes {
+ public:
+  std::uint64_t next(WallTime now) noexcept;  // [3830-5.2-02]
+
+ private:
+  std::atomic<std::uint64_t> last_{0};
+};
+
 class SystemClock final : public Clock {
  public:
   WallTime now() const override {
     return std::chrono::time_point_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now());
   }
   SteadyTime steady_now() const override { return std::chrono::steady_clock::now(); }
+  std::uint64_t ntp_now() const override { return ntp_times_.next(now()); }
+
+ private:
+  mutable DistinctNtpTimes ntp_times_;
 };
 
 }  // namespace keystub

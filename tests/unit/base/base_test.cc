@@ -3,6 +3,9 @@
 
 #include <array>
 #include <new>
+#include <set>
+#include <thread>
+#include <vector>
 
 #include "base/base64.h"
 #include "base/byte_reader.h"
@@ -134,6 +137,39 @@ TEST(NtpTime, CoversBothErasAndEveryNanosecond) {
   EXPECT_EQ(to_ntp(WallTime(sys_days(1970y / 1 / 1))), std::uint64_t{2208988800} << 32);
   // 2036-02-07 06:28:16: the seconds overflow to 0 (RFC 4330 section 3).
   EXPECT_EQ(from_ntp(0), WallTime(sys_days(2036y / 2 / 7) + 6h + 28min + 16s));
+}
+
+// [3830-5.2-02]
+TEST(DistinctNtpTimes, NeverRepeatAValueWhileTheClockStandsOrStepsBackALittle) {
+  using namespace std::chrono_literals;
+  const WallTime start = from_ntp(0xED56F2C500000000);
+  DistinctNtpTimes times;
+  std::set<std::uint64_t> drawn;
+  for (const WallTime now : {start, start, start, start - 900ms, start + 1ns, start + 5s}) {
+    drawn.insert(times.next(now));
+  }
+  EXPECT_EQ(drawn.size(), 6U);
+  EXPECT_EQ(times.next(start + 6s), to_ntp(start + 6s));
+  EXPECT_EQ(times.next(start - 1h), to_ntp(start - 1h)) << "a clock that was set is believed";
+}
+
+// [3830-5.2-02]
+TEST(SystemClock, HandsOutNoTimestampTwice) {
+  constexpr std::size_t kEach = 2000;
+  const SystemClock clock;
+  std::array<std::vector<std::uint64_t>, 3> drawn;
+  {
+    std::vector<std::jthread> threads;
+    for (auto& values : drawn) {
+      threads.emplace_back([&] {
+        for (std::size_t i = 0; i < kEach; ++i) values.push_back(clock.ntp_now());
+      });
+    }
+  }
+  std::set<std::uint64_t> all;
+  for (const auto& values : drawn) all.insert(values.begin(), values.end());
+  EXPECT_EQ(all.size(), drawn.size() * kEach);
+  EXPECT_LT(std::chrono::abs(from_ntp(clock.ntp_now()) - clock.now()), std::chrono::seconds(1));
 }
 
 // [3830-4.2.2-01] [3830-9.1-04]
