@@ -74,7 +74,7 @@ Result<SealedTicket> seal_ticket(const TicketPolicy& policy, const TicketKeys& k
   body.u8(static_cast<std::uint8_t>(protection.id.empty() ? PayloadType::v : PayloadType::idr));
   body.u8(static_cast<std::uint8_t>(suite.encr));
   const PlainKeyData plain = encode_kemac_keys({&keys.mpk}, keys.mpk_spi, keys.session_keys);
-  body.u16(static_cast<std::uint16_t>(plain.bytes().size()));
+  body.u16_length(plain.bytes().size(), "Encr data len");  // [3830-6.13-01]
   TRY(aes_cm(suite, ticket_keys, kTicketCsbId, issued_at, plain.bytes(),
              body.room(plain.bytes().size())));
   body.u8(static_cast<std::uint8_t>(MacAlg::null));
@@ -84,13 +84,14 @@ Result<SealedTicket> seal_ticket(const TicketPolicy& policy, const TicketKeys& k
   }
   body.u8(static_cast<std::uint8_t>(PayloadType::last));
   body.u8(static_cast<std::uint8_t>(suite.mac));
-  body.patch_u16(length_at,
-                 static_cast<std::uint16_t>(body.size() + suite.auth_octets - length_at - 2));
+  body.patch_u16_length(length_at, body.size() + suite.auth_octets - length_at - 2,
+                        "Ticket Data length");
   const Mac mac = TRY(compute_mac(suite, ticket_keys.auth, {body.view()}));
   body.bytes(mac.bytes());
 
   MpkPair pair = TRY(derive_mpk_pair(policy.prf, keys.mpk, rand));
-  return SealedTicket{std::move(body).take(), std::move(pair.mpki), std::move(pair.mpkr)};
+  ByteVector octets = TRY(std::move(body).finish());
+  return SealedTicket{std::move(octets), std::move(pair.mpki), std::move(pair.mpkr)};
 }
 
 Result<TicketDataView> parse_ticket_data(const TicketView& ticket, std::string_view message) {

@@ -1,6 +1,7 @@
 // Ticket Policy and base ticket by themselves: what they hold, how they are protected, how long
 // they are valid (RFC 6043 6.10 and appendix A). docs/compliance.md says which rule is tested
 // where.
+#include "mikey/message_builder.h"
 #include "mikey/protection.h"
 #include "tests/unit/mikey/exchanges.h"
 
@@ -129,6 +130,21 @@ TEST_F(Tickets, TheRandIsAsLongAsTheLongestKey) {
   EXPECT_FALSE(sealed_with(32, 31));
   EXPECT_EQ(make_ticket_keys(random_, kSuite256, {}, 40).value().rand.size(), 40U);
   EXPECT_EQ(make_ticket_keys(random_, kSuite256, {}, 16).value().rand.size(), 32U);
+}
+
+// [3830-6.13-01]
+TEST_F(Tickets, MoreKeysThanAKemacCanHoldAreAnErrorAndNotCutOff) {
+  std::vector<KeyWish> wishes;
+  for (std::uint8_t i = 0; i < 3; ++i) wishes.push_back({KeyType::tgk, 30'000, 0, {i}});
+  const TicketKeys too_many = make_ticket_keys(random_, kSuite256, wishes, 32).value();
+  const auto sealed = seal_ticket(granted_policy(), too_many, protection(), now());
+  ASSERT_FALSE(sealed.has_value());
+  EXPECT_NE(sealed.error().text().find("Encr data len"), std::string::npos);
+
+  // In a message: the ticket has few keys, the KEMAC for the initiator would have too many.
+  MessageBuilder builder(DataType::request_resp, false, PrfFunc::hmac_sha_256, 1);
+  builder.kemac(EncrAlg::aes_cm_256, ByteVector(0x10000));
+  EXPECT_FALSE(std::move(builder).end_without_v().has_value());
 }
 
 // [6043-6.10-32]
