@@ -154,6 +154,7 @@ TEST_F(TicketHandlerTest, KMS_1_GrantsThe128BitSuiteOnlyWhereItIsAllowed) {
 }
 
 // [6043-12.1-01]
+// [6043-12.5-01] [6043-5.3-04]
 TEST_F(TicketHandlerTest, KMS_1_TakesReuseAwayWhereThePolicySaysSo) {
   policy_settings.allow_reuse = false;
   restart();

@@ -223,16 +223,18 @@ TEST(Identity, PatternsNameLiterallyByDomainOrAnybody) {
 }
 
 // [6043-6.2.1-02] [6043-12.1-04] [3830-4.5-06] [3830-A.1-01] [3830-6.14-01]
+// [3830-A.1-02]
 TEST(KemacKeys, RefuseWhatTheExchangesCannotUse) {
   struct Row {
     const char* octets;
     const char* reason;
   };
   const Row rows[] = {
-      {"000000100102030405060708090a0b0c0d0e0f10", "SPI"},             // KV NULL
-      {"000100100102030405060708090a0b0c0d0e0f1000", "SPI"},           // empty SPI
-      {"0001000801020304050607080401020304", "128 bits"},              // 64-bit key
-      {"007100100102030405060708090a0b0c0d0e0f100101", "unassigned"},  // type 7
+      {"000000100102030405060708090a0b0c0d0e0f10", "SPI"},                      // KV NULL
+      {"000100100102030405060708090a0b0c0d0e0f1000", "SPI"},                    // empty SPI
+      {"000200100102030405060708090a0b0c0d0e0f1004000000010400000002", "SPI"},  // interval
+      {"0001000801020304050607080401020304", "128 bits"},                       // 64-bit key
+      {"007100100102030405060708090a0b0c0d0e0f100101", "unassigned"},           // type 7
       {"000300100102030405060708090a0b0c0d0e0f10", "KV type 3"},
       {"050100100102030405060708090a0b0c0d0e0f100101", "key data"},  // T inside a KEMAC
       {"000100100102030405060708090a0b0c0d0e0f10010199", "left over"},
