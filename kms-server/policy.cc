@@ -13,7 +13,7 @@ using mikey::TicketFlag;
 using mikey::Timestamp;
 using mikey::TsType;
 
-constexpr std::size_t kMinKeyOctets = 16;  // RFC 6043 12.1: 128 bits or more
+constexpr std::size_t kMinKeyOctets = 16;  // RFC 6043 12.1: 128 bits or more [6043-12.1-04]
 
 std::unexpected<Denial> deny(std::string_view rule, std::string reason, ErrorNo number) {
   return std::unexpected(Denial{rule, std::move(reason), number});
@@ -35,7 +35,7 @@ bool is_uri(const mikey::Identity& identity, std::string_view canonical) {
   return other && *other == canonical;
 }
 
-// RFC 6043 4.2.1.5: without a wish, one TGK.
+// RFC 6043 4.2.1.5: without a wish, one TGK. [6043-4.2.1.5-07]
 std::vector<mikey::KeyWish> default_keys(const mikey::Suite& suite) {
   return {{mikey::KeyType::tgk, static_cast<std::uint16_t>(suite.key_octets), 0, {0, 0, 0, 1}}};
 }
@@ -48,7 +48,7 @@ std::expected<void, Denial> check_keys(const std::vector<mikey::KeyWish>& keys,
   }
   for (std::size_t i = 0; i < keys.size(); ++i) {
     // RFC 6043 12.1: session keys longer than 128 bits rule out the 128-bit algorithms; and none
-    // may be longer than the randomness that the suite mixes in.
+    // may be longer than the randomness that the suite mixes in. [6043-12.1-12]
     if (keys[i].key_octets < kMinKeyOctets || keys[i].key_octets > suite.key_octets) {
       return deny("keys", "the suite does not allow session keys of the wished length",
                   ErrorNo::invalid_tppar);
@@ -65,6 +65,7 @@ std::expected<void, Denial> check_keys(const std::vector<mikey::KeyWish>& keys,
 
 }  // namespace
 
+// [6043-12.1-01]
 std::expected<void, Denial> Policy::check_ticket(const mikey::TicketPolicy& policy) const {
   if (policy.type != mikey::k3gppBaseTicket && policy.type != mikey::kMikeyBaseTicket) {
     return deny("ticket_type", "the ticket type is not supported", ErrorNo::invalid_ticket);
@@ -102,7 +103,7 @@ std::expected<Granted, Denial> Policy::grant(const mikey::TicketPolicy& wish,
 
   Granted granted{wish, wish.keys};
   mikey::TicketPolicy& policy = granted.policy;
-  policy.keys.clear();  // SHALL NOT be present in the granted policy (RFC 6043 6.10)
+  policy.keys.clear();  // SHALL NOT be present in the granted policy (RFC 6043 6.10) [6043-6.10-32]
   if (granted.keys.empty()) granted.keys = default_keys(mikey::suite_of(policy.prf));
   if (auto allowed = check_keys(granted.keys, mikey::suite_of(policy.prf), settings_.max_keys);
       !allowed) {
@@ -110,9 +111,10 @@ std::expected<Granted, Denial> Policy::grant(const mikey::TicketPolicy& wish,
   }
 
   policy.flags = policy.flags.with(TicketFlag::d_kms_generated).with(TicketFlag::k_changed, false);
+  // [6043-12.5-01]
   if (!settings_.allow_reuse) policy.flags = policy.flags.with(TicketFlag::j_reusable, false);
   if (policy.idr_kms != kms_) policy.idr_kms = kms_;
-  if (!policy.idr_i) policy.idr_i = sender_id;
+  if (!policy.idr_i) policy.idr_i = sender_id;  // [6043-4.2.1.1-08]
 
   // The limits give way by the clock skew: a sender that computed them itself, on a clock that is
   // a little off, keeps its wish.
@@ -134,7 +136,7 @@ std::expected<Granted, Denial> Policy::grant(const mikey::TicketPolicy& wish,
   mikey::TicketPolicy wished = wish;
   wished.keys.clear();
   wished.flags = wished.flags.with(TicketFlag::k_changed, false);
-  policy.flags = policy.flags.with(TicketFlag::k_changed, policy != wished);
+  policy.flags = policy.flags.with(TicketFlag::k_changed, policy != wished);  // [6043-6.10-43]
   return granted;
 }
 
@@ -183,14 +185,14 @@ std::expected<mikey::Identity, Denial> Policy::resolve(
     return deny("mode1_d", "a ticket under a TPK of the KMS must come from the KMS",
                 ErrorNo::invalid_ticket);
   }
-  if (!ticket.check_valid_at(now)) {
+  if (!ticket.check_valid_at(now)) {  // [6043-6.10-44]
     return deny("validity", "the ticket is outside its validity", ErrorNo::invalid_ticket);
   }
   const auto literal =
       std::find_if(ticket.idr_r.begin(), ticket.idr_r.end(),
                    [&](const mikey::Identity& named) { return is_uri(named, sender.uri); });
-  if (literal != ticket.idr_r.end()) return *literal;
-  if (!ticket.names_responder(sender.uri)) {
+  if (literal != ticket.idr_r.end()) return *literal;  // [6043-4.2.3.5-13]
+  if (!ticket.names_responder(sender.uri)) {           // [6043-4.2.3.4-01] [6043-12.5-02]
     return deny("not_named", "the ticket does not name the sender as a responder",
                 ErrorNo::invalid_id);
   }

@@ -178,12 +178,14 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
     record_.identity = sender_->uri;
 
     // KMS-6. The first thing that is remembered about the sender, and before the answer.
+    // [3830-5.4-05]
     const mikey::Timestamp& t = request_ ? request_->t() : resolve_->t();
     if (!t.is_time()) {
       return refuse_replay(
           Error(Category::expired, "a COUNTER is no time: it proves no freshness"));
     }
     const Bytes mac = request_ ? request_->mac() : resolve_->mac();
+    // [6043-12.4-02]
     if (auto admitted = parts_.replay.admit(replay::tag_of(mac), t.to_wall_time()); !admitted) {
       return refuse_replay(admitted.error());
     }
@@ -234,6 +236,7 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
 
   Step issue() {
     auto granted =
+        // [6043-4.2.1.4-01]
         parts_.policy.grant(proven_request_->wish(), *sender_, sender_id_, parts_.clock.now());
     if (!granted) return refuse_denied(granted.error(), granted.error().reason);
     record_.responder = joined(granted->policy.idr_r);
@@ -262,7 +265,7 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
 
   // -------------------------------------------------------------------------------------- refusals
 
-  // From a sender that proved nothing: one answer for all, whatever was wrong.
+  // From a sender that proved nothing: one answer for all, whatever was wrong. [6043-5.4-03]
   Step refuse_unauthenticated(std::string_view rule, std::string_view detail) {
     return finish(rule, detail,
                   Refusal{Category::unauthenticated, {}, std::string(kGeneric), {}, {}});

@@ -108,7 +108,7 @@ Result<void> DialIn::resolve(Leg& leg, const std::string& self) const {
   }
   leg.verified = TRY(leg.received->verify(std::move(*resolved), mikey::Identity::uri(self)));
   TRY(check_caller(leg.verified->initiator(), offer_.parties));
-  // RFC 3830 5.4: only what is verified enters the window, or anybody could fill it.
+  // RFC 3830 5.4: only what is verified enters the window, or anybody could fill it. [3830-5.4-05]
   return with_.replay.admit(replay::tag_of(leg.received->mac()), leg.received->t().to_wall_time());
 }
 

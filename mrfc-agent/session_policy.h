@@ -54,10 +54,10 @@ Result<mikey::TicketPolicy> offered_ticket_policy(const SessionPolicy& policy,
                                                   const mikey::Environment& env,
                                                   const std::string& self, const std::string& peer);
 
-// What we accept without asking the KMS (MRFC-R1).
+// What we accept without asking the KMS (MRFC-R1). [6043-12.3-02]
 mikey::ResponderProfile responder_profile(const SessionPolicy& policy);
 
-// MRFC-R5, before the KMS is asked: T within the skew. expired otherwise.
+// MRFC-R5, before the KMS is asked: T within the skew. expired otherwise. [3830-5.4-03]
 Result<void> check_skew(const SessionPolicy& policy, const mikey::Timestamp& t, WallTime now);
 
 // MRFC-I5: whether the authenticated responder may be the one who answers: named by the ticket,

@@ -46,7 +46,7 @@ Result<mikey::VerifiedTransfer> AnswerProcedure::authenticate(
     return fail(Category::denied, "the ticket is " + verified.initiator().data +
                                       "'s, but the caller is " + options_.from);
   }
-  // Only what is genuine is remembered (RFC 3830 5.4), and before the answer leaves.
+  // Only what is genuine is remembered (RFC 3830 5.4), and before the answer leaves. [3830-5.4-05]
   TRY(seen_.admit(replay::tag_of(received.mac()), received.t().to_wall_time()));
   return verified;
 }

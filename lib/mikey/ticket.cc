@@ -9,7 +9,7 @@
 namespace keystub::mikey {
 namespace {
 
-// In a ticket there is no CSB: the IV is made with this (RFC 6043 A.1).
+// In a ticket there is no CSB: the IV is made with this (RFC 6043 A.1). [6043-A.1-05]
 constexpr std::uint32_t kTicketCsbId = 0xFFFFFFFF;
 constexpr std::size_t kSpiOctets = 4;
 

@@ -295,7 +295,7 @@ Result<std::unique_ptr<ReplayWindow>> ReplayWindow::in_memory(const Clock& clock
 namespace {
 
 // The skew that a shard can afford: as far back as its floor was when room last ran out, until
-// the clock has moved away from it.
+// the clock has moved away from it. [3830-5.4-02]
 std::int64_t skew_of(const ShardState& state, std::int64_t now, std::int64_t skew) noexcept {
   if (state.pressure_floor == kNever) return skew;
   std::int64_t since = 0;
@@ -314,7 +314,7 @@ Result<void> ReplayWindow::admit(const Tag& tag, WallTime t) {
   const ShardState& state = table_->mapping().shard(index);
 
   const std::int64_t skew = skew_of(state, now, skew_);
-  if (time > saturating_add(now, skew)) {
+  if (time > saturating_add(now, skew)) {  // [3830-5.4-03]
     return fail(Category::expired, "the timestamp is more than " + seconds_text(skew) +
                                        " ahead of our clock: check both clocks");
   }
@@ -328,7 +328,7 @@ Result<void> ReplayWindow::admit(const Tag& tag, WallTime t) {
                 "a replay: build a new one and try again");
   };
   if (time <= state.floor) return below_floor();
-  if (table_->contains(index, tag)) {
+  if (table_->contains(index, tag)) {  // [3830-5.4-04] [6043-12.4-02]
     return fail(Category::expired, "the message was accepted before: this is a replay");
   }
   if (table_->full(index)) {
