@@ -18,8 +18,6 @@ constexpr std::uint8_t kInitiatorData = 0x04;
 constexpr std::uint8_t kTicket = 0x05;
 constexpr std::uint8_t kMpk = 0x06;
 
-constexpr std::size_t kSaltOctets = 14;  // AES-CM: S has 112 bits (RFC 3830 4.2.3)
-
 }  // namespace
 
 Label::Label(KeyConstant constant, std::uint8_t cs_id, std::uint32_t csb_id, std::uint8_t phase) {
@@ -102,7 +100,8 @@ Result<MessageKeys> derive_message_keys(const Suite& suite, Bytes inkey,
   MessageKeys keys;
   if (protects == Protects::integrity_and_keys) {
     keys.encr = TRY(derive<EncrKey>(prf, label(KeyConstant::message_encr), suite.key_octets));
-    keys.salt = TRY(derive<SaltKey>(prf, label(KeyConstant::message_salt), kSaltOctets));
+    keys.salt =
+        TRY(derive<SaltKey>(prf, label(KeyConstant::message_salt), salt_octets(suite.encr)));
   }
   keys.auth = TRY(derive<AuthKey>(prf, label(KeyConstant::message_auth), suite.auth_octets));
   return keys;
@@ -113,8 +112,8 @@ Result<MessageKeys> derive_ticket_keys(const Suite& suite, const Tpk& tpk, Bytes
   MessageKeys keys;
   keys.encr =
       TRY(derive<EncrKey>(prf, Label::ticket(KeyConstant::message_encr, rand), suite.key_octets));
-  keys.salt =
-      TRY(derive<SaltKey>(prf, Label::ticket(KeyConstant::message_salt, rand), kSaltOctets));
+  keys.salt = TRY(derive<SaltKey>(prf, Label::ticket(KeyConstant::message_salt, rand),
+                                  salt_octets(suite.encr)));
   keys.auth =
       TRY(derive<AuthKey>(prf, Label::ticket(KeyConstant::message_auth, rand), suite.auth_octets));
   return keys;

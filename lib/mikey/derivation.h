@@ -76,7 +76,7 @@ Result<Key> derive(const Prf& prf, const Label& label, std::size_t octets) {
 struct MessageKeys {
   AuthKey auth;
   EncrKey encr;  // empty unless asked for
-  SaltKey salt;  // 112 bits; empty unless asked for
+  SaltKey salt;  // salt_octets() of the suite; empty unless asked for
 };
 enum class Protects : std::uint8_t { integrity, integrity_and_keys };
 

@@ -13,19 +13,6 @@ std::unexpected<Error> refuse(Category category, ErrorNo number, std::string tex
 
 Result<void> require_type(const Message& message, DataType expected) {
   if (message.header.data_type == expected) return {};
-  if (message.header.data_type == DataType::error) {
-    PayloadWalker walker = message.payloads();
-    for (;;) {
-      const std::optional<Payload> payload = TRY(walker.next());
-      if (!payload) break;
-      if (const auto* error = std::get_if<ErrorView>(&payload->value)) {
-        return refuse(
-            Category::denied, error->number,
-            "the other side answered with a MIKEY Error: " + std::string(name_of(error->number)));
-      }
-    }
-    return fail(Category::denied, "the other side answered with a MIKEY Error without a reason");
-  }
   return refuse(
       Category::malformed, ErrorNo::invalid_dt,
       "expected a " + std::string(name_of(expected)) + ", got a " + std::string(message.name()),
@@ -76,7 +63,9 @@ Result<const Suite*> require_one_suite(const Message& message) {
                   "the Ticket Policy names another PRF than HDR: suites must not be mixed",
                   at_header);
   }
-  return &suite;
+  if (!message.kemac) return &suite;
+  return suite_of_kemac(prf, *message.kemac,
+                        message.place("KEMAC", "RFC 6043 12.1", message.kemac->encr_data.data()));
 }
 
 Result<void> check_key_lengths(const Suite& suite, const std::vector<SessionKey>& keys,
@@ -110,7 +99,15 @@ std::size_t longest_tgk(const std::vector<SessionKey>& keys) noexcept {
   return longest;
 }
 
-Timestamp fresh_t(const Environment& env) { return {TsType::ntp_utc, env.clock.ntp_now()}; }
+Result<Timestamp> fresh_t(const Environment& env) {
+  if (env.timestamps != nullptr) return env.timestamps->next();
+  return ClockTimestamps(env.clock, TsType::ntp_utc).next();
+}
+
+const Suite& sending_suite(const Environment& env, PrfFunc prf) noexcept {
+  const Suite& suite = suite_of(prf);
+  return env.wrap_keys && suite == kSuite128 ? kSuite128KeyWrap : suite;
+}
 
 Result<std::uint32_t> fresh_csb_id(const Environment& env) {
   std::array<std::uint8_t, 4> octets;
@@ -125,43 +122,6 @@ Result<ByteVector> finish_with_mac(MessageBuilder&& builder, const Suite& suite,
   std::ranges::copy(following, parts.begin() + 1);
   const Mac mac = TRY(compute_mac(suite, key, {parts[0], parts[1], parts[2]}));
   return std::move(builder).end_v(mac.bytes());
-}
-
-namespace {
-
-MessageBuilder begin_error(const Environment& env, const Header& about, ErrorNo number) {
-  MessageBuilder builder(DataType::error, false, about.prf, about.csb_id);
-  builder.t(fresh_t(env)).err(number);
-  return builder;
-}
-
-}  // namespace
-
-ByteVector build_error(const Environment& env, const Header& about, ErrorNo number) {
-  // All its fields have a fixed length: none can be too long.
-  return std::move(begin_error(env, about, number)).end_without_v().value();
-}
-
-Result<ByteVector> build_authenticated_error(const Environment& env, const Message& about,
-                                             ErrorNo number, const AuthKey& key) {
-  return finish_with_mac(begin_error(env, about.header, number), suite_of(about.header.prf), key,
-                         {});
-}
-
-ErrorNo error_no_for(const Error& error) noexcept {
-  if (error.mikey_error_no()) return static_cast<ErrorNo>(*error.mikey_error_no());
-  switch (error.category()) {
-    case Category::unauthenticated: return ErrorNo::auth_failure;
-    case Category::expired: return ErrorNo::invalid_ts;
-    case Category::malformed:
-    case Category::denied:
-    case Category::not_found:
-    case Category::conflict:
-    case Category::busy:
-    case Category::unavailable:
-    case Category::internal: return ErrorNo::unspecified;
-  }
-  return ErrorNo::unspecified;
 }
 
 }  // namespace keystub::mikey

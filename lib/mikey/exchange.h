@@ -10,13 +10,19 @@
 #include "mikey/message.h"
 #include "mikey/suite.h"
 #include "mikey/ticket.h"
+#include "mikey/timestamp_source.h"
 
 namespace keystub::mikey {
 
-// Handed in by the caller; both must outlive the exchange.
+// Handed in by the caller; all of it must outlive the exchange.
 struct Environment {
   const Clock& clock;
   RandomSource& random;
+  // Where T comes from; null: the clock, as NTP-UTC.
+  TimestampSource* timestamps = nullptr;
+  // With the 128-bit suite: KEMACs that we build use AES-KW-128 instead of AES-CM-128. Both are
+  // read in any case.
+  bool wrap_keys = false;
 };
 
 // How an initiator or a responder is known to its KMS.
@@ -38,11 +44,5 @@ struct GrantedTicket {
 
   const Suite& suite() const noexcept { return suite_of(policy.prf); }
 };
-
-// Builds an Error message (RFC 6043 5.4) about `about`, unauthenticated.
-ByteVector build_error(const Environment& env, const Header& about, ErrorNo number);
-
-// The error number that names a failure best.
-ErrorNo error_no_for(const Error& error) noexcept;
 
 }  // namespace keystub::mikey

@@ -2,7 +2,7 @@
 // mixed, lengths of keys and RANDs (RFC 6043 4.2, 12.1). Internal to the library.
 #pragma once
 
-#include "mikey/exchange.h"
+#include "mikey/error_message.h"
 #include "mikey/message_builder.h"
 #include "mikey/protection.h"
 
@@ -12,8 +12,7 @@ namespace keystub::mikey {
 std::unexpected<Error> refuse(Category category, ErrorNo number, std::string text,
                               Place place = {});
 
-// The message's type must be `expected`. A MIKEY Error message becomes an error that names its
-// number; as it may be forged, it is only a recommendation (RFC 3830 5.1.2).
+// The message's type must be `expected`.
 Result<void> require_type(const Message& message, DataType expected);
 
 // Header fields of a response are those of its initial message (RFC 6043 4.2.1.5, 4.2.3.5).
@@ -23,7 +22,8 @@ Result<void> require_same_header(const Message& response, PrfFunc prf, std::uint
 Result<void> require_empty_map(const Message& message);
 
 // PRF known, V there with the MAC algorithm of the PRF's suite (NULL is refused: anyone could
-// strip the MAC), ticket or wished policy with the same PRF.
+// strip the MAC), ticket or wished policy with the same PRF, KEMAC with an encryption algorithm
+// that goes with it. The suite is the one that opens the KEMAC.
 Result<const Suite*> require_one_suite(const Message& message);
 
 // `what` must be there.
@@ -47,16 +47,27 @@ Result<void> check_rand_length(std::size_t rand_octets, std::size_t longest_key,
 
 std::size_t longest_tgk(const std::vector<SessionKey>& keys) noexcept;
 
-// The current time as T.
-Timestamp fresh_t(const Environment& env);
+// A fresh T.
+Result<Timestamp> fresh_t(const Environment& env);
+// The suite of what we build: AES-KW where it is wished for.
+const Suite& sending_suite(const Environment& env, PrfFunc prf) noexcept;
 Result<std::uint32_t> fresh_csb_id(const Environment& env);
 
 // Ends a message: computes the MAC over the message so far and the parts that follow it.
 Result<ByteVector> finish_with_mac(MessageBuilder&& builder, const Suite& suite, const AuthKey& key,
                                    std::initializer_list<Bytes> following);
 
-// An Error message with the auth_key of the message in error (RFC 6043 5.4).
-Result<ByteVector> build_authenticated_error(const Environment& env, const Message& about,
-                                             ErrorNo number, const AuthKey& key);
+// An authenticated Error message: `key` is the auth_key of the message in error (RFC 6043 5.4).
+Result<ByteVector> build_error(const Environment& env, const Header& about, const Refusal& refusal,
+                               const AuthKey& key);
+
+// Reads an Error message about a message with this PRF and CSB ID. A V payload must verify with
+// `key`, the auth_key of the message in error.
+Result<ReceivedError> read_error(const Message& error, PrfFunc prf, std::uint32_t csb_id,
+                                 const AuthKey& key);
+
+// The failure of an exchange that ended with this Error message (denied), or the refusal of the
+// Error message itself.
+std::unexpected<Error> ended_by(Result<ReceivedError> error, ErrorsTaken taken);
 
 }  // namespace keystub::mikey

@@ -8,16 +8,24 @@ constexpr std::size_t kNextPayloadInHeader = 2;
 
 }  // namespace
 
+MessageBuilder::MessageBuilder(DataType type, bool v_flag, PrfFunc prf, std::uint32_t csb_id)
+    : MessageBuilder(Header{.data_type = type,
+                            .v_flag = v_flag,
+                            .prf = prf,
+                            .csb_id = csb_id,
+                            .cs_count = 0,
+                            .map_type = CsIdMapType::empty,
+                            .map_info = {}}) {}
+
 MessageBuilder::MessageBuilder(DataType type, bool v_flag, PrfFunc prf, std::uint32_t csb_id,
                                const std::vector<CryptoSession>& sessions)
-    : MessageBuilder(
-          Header{.data_type = type,
-                 .v_flag = v_flag,
-                 .prf = prf,
-                 .csb_id = csb_id,
-                 .cs_count = static_cast<std::uint8_t>(sessions.size()),
-                 .map_type = sessions.empty() ? CsIdMapType::empty : CsIdMapType::generic_id,
-                 .map_info = {}}) {
+    : MessageBuilder(Header{.data_type = type,
+                            .v_flag = v_flag,
+                            .prf = prf,
+                            .csb_id = csb_id,
+                            .cs_count = static_cast<std::uint8_t>(sessions.size()),
+                            .map_type = CsIdMapType::generic_id,
+                            .map_info = {}}) {
   out_.limit(sessions.size(), 255, "#CS");
   for (const CryptoSession& session : sessions) encode_crypto_session(out_, session.view());
 }

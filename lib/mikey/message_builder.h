@@ -9,9 +9,11 @@ namespace keystub::mikey {
 
 class MessageBuilder {
  public:
-  // HDR with the Empty map (`sessions` empty) or the GENERIC-ID map.
+  // HDR with the Empty map.
+  MessageBuilder(DataType type, bool v_flag, PrfFunc prf, std::uint32_t csb_id);
+  // HDR with the GENERIC-ID map of `sessions`, 255 at most and perhaps none.
   MessageBuilder(DataType type, bool v_flag, PrfFunc prf, std::uint32_t csb_id,
-                 const std::vector<CryptoSession>& sessions = {});
+                 const std::vector<CryptoSession>& sessions);
   // HDR as given; its Next Payload is set by what follows.
   explicit MessageBuilder(const Header& header);
 

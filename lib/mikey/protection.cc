@@ -2,8 +2,11 @@
 
 #include <openssl/evp.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
+
+#include "mikey/key_wrap.h"
 
 namespace keystub::mikey {
 namespace {
@@ -27,6 +30,17 @@ const EVP_CIPHER* counter_mode(EncrAlg alg) {
 std::unexpected<Error> aes_failed() {
   return fail(Category::internal,
               "OpenSSL cannot run AES in counter mode; check its configuration");
+}
+
+Result<PlainKeyData> decrypt(const Suite& suite, const MessageKeys& keys, std::uint32_t csb_id,
+                             const Timestamp& t, Bytes encrypted, const Place& place) {
+  const bool wrapped = suite.encr == EncrAlg::aes_kw_128;
+  ByteVector octets(encrypted.size() - (wrapped ? std::min(kKeyWrapOctets, encrypted.size()) : 0));
+  const auto decrypted = wrapped ? unwrap_keys(keys.encr, keys.salt, encrypted, octets)
+                                 : aes_cm(suite, keys, csb_id, t, encrypted, octets);
+  PlainKeyData plain(std::move(octets));
+  TRY(at(place, decrypted));
+  return plain;
 }
 
 }  // namespace
@@ -76,12 +90,12 @@ Result<void> aes_cm(const Suite& suite, const MessageKeys& keys, std::uint32_t c
   return {};
 }
 
-Result<KemacKeys> open_kemac(const Suite& suite, const MessageKeys& keys, std::uint32_t csb_id,
-                             const Timestamp& t, const KemacView& kemac, const Place& place) {
-  if (kemac.encr_alg != suite.encr) {
+Result<const Suite*> suite_of_kemac(PrfFunc prf, const KemacView& kemac, const Place& place) {
+  const Suite* suite = suite_of(prf, kemac.encr_alg);
+  if (suite == nullptr) {
     std::string text = "the keys are encrypted with ";
-    text.append(name_of(kemac.encr_alg)).append(", but the message's PRF belongs with ");
-    text.append(name_of(suite.encr)).append("; suites must not be mixed");
+    text.append(name_of(kemac.encr_alg)).append(", which does not go with the message's PRF, ");
+    text.append(name_of(prf)).append("; suites must not be mixed");
     return std::unexpected(Error(Category::denied, std::move(text), place)
                                .set_mikey_error_no(static_cast<std::uint8_t>(ErrorNo::invalid_ea)));
   }
@@ -91,10 +105,13 @@ Result<KemacKeys> open_kemac(const Suite& suite, const MessageKeys& keys, std::u
               place)
             .set_mikey_error_no(static_cast<std::uint8_t>(ErrorNo::invalid_mac)));
   }
-  ByteVector octets(kemac.encr_data.size());
-  const auto decrypted = aes_cm(suite, keys, csb_id, t, kemac.encr_data, octets);
-  const PlainKeyData plain(std::move(octets));
-  TRY(decrypted);
+  return suite;
+}
+
+Result<KemacKeys> open_kemac(const Suite& suite, const MessageKeys& keys, std::uint32_t csb_id,
+                             const Timestamp& t, const KemacView& kemac, const Place& place) {
+  TRY(suite_of_kemac(suite.prf, kemac, place));
+  const PlainKeyData plain = TRY(decrypt(suite, keys, csb_id, t, kemac.encr_data, place));
   ByteReader reader(place.message, plain.bytes());
   reader.enter("Key data", "RFC 3830 6.13");
   return parse_kemac_keys(reader);
@@ -122,6 +139,11 @@ PlainKeyData encode_kemac_keys(std::initializer_list<const Mpk*> mpks, Bytes mpk
 
 Result<ByteVector> seal_kemac(const Suite& suite, const MessageKeys& keys, std::uint32_t csb_id,
                               const Timestamp& t, const PlainKeyData& plain) {
+  if (suite.encr == EncrAlg::aes_kw_128) {
+    ByteVector out(plain.bytes().size() + kKeyWrapOctets);
+    TRY(wrap_keys(keys.encr, keys.salt, plain.bytes(), out));
+    return out;
+  }
   ByteVector out(plain.bytes().size());
   TRY(aes_cm(suite, keys, csb_id, t, plain.bytes(), out));
   return out;

@@ -42,8 +42,12 @@ class PlainKeyData {
   ByteVector octets_;
 };
 
-// The KEMAC of a message, opened. Refuses algorithms outside the suite (NULL above all: it would
-// show the keys to every hop) and a KEMAC with a MAC of its own.
+// The suite that opens a KEMAC of a message or ticket with this PRF. Refuses algorithms that do not
+// go with the PRF (NULL above all: it would show the keys to every hop) and a KEMAC with a MAC of
+// its own.
+Result<const Suite*> suite_of_kemac(PrfFunc prf, const KemacView& kemac, const Place& place);
+
+// The KEMAC of a message, opened. `suite` is the one that suite_of_kemac() finds.
 Result<KemacKeys> open_kemac(const Suite& suite, const MessageKeys& keys, std::uint32_t csb_id,
                              const Timestamp& t, const KemacView& kemac, const Place& place);
 
@@ -51,7 +55,8 @@ Result<KemacKeys> open_kemac(const Suite& suite, const MessageKeys& keys, std::u
 PlainKeyData encode_kemac_keys(std::initializer_list<const Mpk*> mpks, Bytes mpk_spi,
                                const std::vector<SessionKey>& session_keys);
 
-// Encrypts it.
+// Encrypts it. AES-KW knows no padding: it takes key data of a multiple of 64 bits and refuses
+// other (malformed); the lengths of the SPIs decide that.
 Result<ByteVector> seal_kemac(const Suite& suite, const MessageKeys& keys, std::uint32_t csb_id,
                               const Timestamp& t, const PlainKeyData& plain);
 

@@ -80,7 +80,7 @@ Result<TicketRequest> TicketRequest::start(const Environment& env,
 
   // "The V flag MUST be set to '1'" (4.2.1.1).
   MessageBuilder builder(DataType::request_init_psk, true, suite.prf, request.csb_id_);
-  builder.t(fresh_t(env))
+  builder.t(TRY(fresh_t(env)))
       .randr(RandRole::initiator, request.randr_i_)
       .idr(IdRole::initiator, credentials.self)
       .idr(IdRole::kms, credentials.kms)
@@ -95,8 +95,24 @@ Result<TicketRequest> TicketRequest::start(const Environment& env,
   return request;
 }
 
-Result<GrantedTicket> TicketRequest::finish(Bytes request_resp) const {
+Result<ReceivedError> TicketRequest::read_error(Bytes error) const {
+  const MessageKeys keys = TRY(request_keys(suite_of(wish_.prf), credentials_->psk, csb_id_, false,
+                                            randr_i_, Protects::integrity));
+  return mikey::read_error(TRY(Message::parse(error)), wish_.prf, csb_id_, keys.auth);
+}
+
+Result<ByteVector> TicketRequest::refuse(const Environment& env, const Refusal& refusal) const {
+  const MessageKeys keys = TRY(request_keys(suite_of(wish_.prf), credentials_->psk, csb_id_, true,
+                                            randr_i_, Protects::integrity));
+  // PRF and CSB ID of the response are those of the request (4.2.1.5).
+  const Message request = TRY(Message::parse(message_));
+  return build_error(env, request.header, refusal, keys.auth);
+}
+
+Result<GrantedTicket> TicketRequest::finish(Bytes request_resp, ErrorsTaken errors) const {
   const Message message = TRY(Message::parse(request_resp));
+  if (message.header.data_type == DataType::error)
+    return ended_by(read_error(request_resp), errors);
   TRY(require_type(message, DataType::request_resp));
   TRY(require_same_header(message, wish_.prf, csb_id_));
   TRY(require_empty_map(message));
@@ -136,10 +152,10 @@ Result<GrantedTicket> issue_ticket(const Environment& env, TicketPolicy policy,
   if (policy.flags.has(TicketFlag::d_kms_generated)) {
     return fail(Category::internal, "a ticket that its initiator issues has D = 0 (RFC 6043 6.10)");
   }
-  const Suite& suite = suite_of(policy.prf);
+  const Suite& suite = sending_suite(env, policy.prf);
   const std::vector<KeyWish> wishes = std::exchange(policy.keys, {});
   TicketKeys keys = TRY(make_ticket_keys(env.random, suite, wishes, protection.key.size()));
-  SealedTicket sealed = TRY(seal_ticket(policy, keys, protection, fresh_t(env)));
+  SealedTicket sealed = TRY(seal_ticket(suite, policy, keys, protection, TRY(fresh_t(env))));
   GrantedTicket granted;
   granted.body = std::move(sealed.body);
   granted.mpki = std::move(sealed.mpki);
@@ -181,12 +197,12 @@ Result<AuthenticatedRequest> ReceivedRequest::authenticate(const Psk& psk,
 Result<AuthenticatedRequest::Grant> AuthenticatedRequest::grant(
     const Environment& env, TicketPolicy granted, const std::vector<KeyWish>& wishes,
     const TicketProtection& protection) const {
-  const Suite& suite = this->suite();
+  const Suite& suite = sending_suite(env, message_.header.prf);
   granted.keys.clear();
   const TicketKeys keys = TRY(make_ticket_keys(env.random, suite, wishes, protection.key.size()));
-  const SealedTicket sealed = TRY(seal_ticket(granted, keys, protection, fresh_t(env)));
+  const SealedTicket sealed = TRY(seal_ticket(suite, granted, keys, protection, TRY(fresh_t(env))));
 
-  const Timestamp t = fresh_t(env);
+  const Timestamp t = TRY(fresh_t(env));
   const std::uint32_t csb_id = message_.header.csb_id;
   const MessageKeys protecting =
       TRY(request_keys(suite, psk_, csb_id, true, *message_.randr_i, Protects::integrity_and_keys));
@@ -204,10 +220,18 @@ Result<AuthenticatedRequest::Grant> AuthenticatedRequest::grant(
   return out;
 }
 
-Result<ByteVector> AuthenticatedRequest::refuse(const Environment& env, ErrorNo number) const {
+Result<ByteVector> AuthenticatedRequest::refuse(const Environment& env,
+                                                const Refusal& refusal) const {
   const MessageKeys keys = TRY(request_keys(suite(), psk_, message_.header.csb_id, false,
                                             *message_.randr_i, Protects::integrity));
-  return build_authenticated_error(env, message_, number, keys.auth);
+  return build_error(env, message_.header, refusal, keys.auth);
+}
+
+Result<ReceivedError> AuthenticatedRequest::read_error(Bytes error) const {
+  const MessageKeys keys = TRY(request_keys(suite(), psk_, message_.header.csb_id, true,
+                                            *message_.randr_i, Protects::integrity));
+  return mikey::read_error(TRY(Message::parse(error)), message_.header.prf, message_.header.csb_id,
+                           keys.auth);
 }
 
 }  // namespace keystub::mikey

@@ -5,7 +5,7 @@
 //                -> grant(policy, keys, TPK) -> octets, or refuse(number) -> octets
 #pragma once
 
-#include "mikey/exchange.h"
+#include "mikey/error_message.h"
 
 namespace keystub::mikey {
 
@@ -23,9 +23,14 @@ class TicketRequest {
 
   // Verifies REQUEST_RESP and takes out ticket and keys. The granted policy must be acceptable:
   // same ticket type and PRF, same flags but for J (may be taken away) and K, no wider validity,
-  // no responder that was not wished for, IDRi (if present) the initiator. An authenticated or
-  // bare MIKEY Error message becomes an error that names its number.
-  Result<GrantedTicket> finish(Bytes request_resp) const;
+  // no responder that was not wished for, IDRi (if present) the initiator. A MIKEY Error message
+  // instead becomes a failure that names its number and says whether it was authenticated.
+  Result<GrantedTicket> finish(Bytes request_resp, ErrorsTaken errors = ErrorsTaken::all) const;
+
+  // Reads an Error message about our REQUEST_INIT.
+  Result<ReceivedError> read_error(Bytes error) const;
+  // An authenticated Error message about the KMS's REQUEST_RESP.
+  Result<ByteVector> refuse(const Environment& env, const Refusal& refusal) const;
 
  private:
   TicketRequest(const KmsCredentials& credentials, TicketPolicy wish)
@@ -61,8 +66,10 @@ class AuthenticatedRequest {
   Result<Grant> grant(const Environment& env, TicketPolicy granted,
                       const std::vector<KeyWish>& keys, const TicketProtection& protection) const;
 
-  // An authenticated Error message.
-  Result<ByteVector> refuse(const Environment& env, ErrorNo number) const;
+  // An authenticated Error message about the REQUEST_INIT.
+  Result<ByteVector> refuse(const Environment& env, const Refusal& refusal) const;
+  // Reads an Error message about our REQUEST_RESP.
+  Result<ReceivedError> read_error(Bytes error) const;
 
  private:
   friend class ReceivedRequest;

@@ -73,7 +73,7 @@ Result<TicketResolve> TicketResolve::start(const Environment& env,
 
   // "The V flag MUST be set to '1'" (4.2.3.1).
   MessageBuilder builder(DataType::resolve_init_psk, true, suite.prf, resolve.csb_id_);
-  builder.t(fresh_t(env))
+  builder.t(TRY(fresh_t(env)))
       .randr(RandRole::responder, resolve.randr_r_)
       .idr(IdRole::responder, credentials.self)
       .idr(IdRole::kms, credentials.kms)
@@ -88,8 +88,24 @@ Result<TicketResolve> TicketResolve::start(const Environment& env,
   return resolve;
 }
 
-Result<ResolvedTicket> TicketResolve::finish(Bytes resolve_resp) const {
+Result<ReceivedError> TicketResolve::read_error(Bytes error) const {
+  const MessageKeys keys = TRY(resolve_keys(suite_of(prf_), credentials_->psk, csb_id_, false,
+                                            randr_r_, Protects::integrity));
+  return mikey::read_error(TRY(Message::parse(error)), prf_, csb_id_, keys.auth);
+}
+
+Result<ByteVector> TicketResolve::refuse(const Environment& env, const Refusal& refusal) const {
+  const MessageKeys keys = TRY(resolve_keys(suite_of(prf_), credentials_->psk, csb_id_, true,
+                                            randr_r_, Protects::integrity));
+  // PRF and CSB ID of the response are those of our message (4.2.3.5).
+  const Message resolve = TRY(Message::parse(message_));
+  return build_error(env, resolve.header, refusal, keys.auth);
+}
+
+Result<ResolvedTicket> TicketResolve::finish(Bytes resolve_resp, ErrorsTaken errors) const {
   const Message message = TRY(Message::parse(resolve_resp));
+  if (message.header.data_type == DataType::error)
+    return ended_by(read_error(resolve_resp), errors);
   TRY(require_type(message, DataType::resolve_resp));
   TRY(require_same_header(message, prf_, csb_id_));
   TRY(require_empty_map(message));
@@ -171,15 +187,16 @@ Result<OpenedResolve> AuthenticatedResolve::open(const Tpk& tpk) const {
   return OpenedResolve(message_, policy_, std::move(opened), id, psk_.clone(), kms_);
 }
 
-Result<ByteVector> AuthenticatedResolve::refuse(const Environment& env, ErrorNo number) const {
+Result<ByteVector> AuthenticatedResolve::refuse(const Environment& env,
+                                                const Refusal& refusal) const {
   const MessageKeys keys =
       TRY(resolve_keys(suite_of(message_.header.prf), psk_, message_.header.csb_id, false,
                        *message_.randr_r, Protects::integrity));
-  return build_authenticated_error(env, message_, number, keys.auth);
+  return build_error(env, message_.header, refusal, keys.auth);
 }
 
 Result<ByteVector> OpenedResolve::respond(const Environment& env, const Identity& responder) const {
-  const Suite& suite = suite_of(message_.header.prf);
+  const Suite& suite = sending_suite(env, message_.header.prf);
   const std::uint32_t csb_id = message_.header.csb_id;
   const bool forking = policy_.flags.has(TicketFlag::i_forking);
   ByteVector randr_kms;
@@ -197,7 +214,7 @@ Result<ByteVector> OpenedResolve::respond(const Environment& env, const Identity
       forking ? encode_kemac_keys({&ticket_.mpki, &mpkr_forked}, ticket_.mpk_spi, session_keys)
               : encode_kemac_keys({&ticket_.mpki}, ticket_.mpk_spi, ticket_.session_keys);
 
-  const Timestamp t = fresh_t(env);
+  const Timestamp t = TRY(fresh_t(env));
   const MessageKeys keys =
       TRY(resolve_keys(suite, psk_, csb_id, true, *message_.randr_r, Protects::integrity_and_keys));
   const ByteVector encrypted = TRY(seal_kemac(suite, keys, csb_id, t, plain));
@@ -205,6 +222,14 @@ Result<ByteVector> OpenedResolve::respond(const Environment& env, const Identity
   builder.t(t).idr(IdRole::kms, kms_).kemac(suite.encr, encrypted);
   if (forking) builder.idr(IdRole::responder, responder).randr(RandRole::kms, randr_kms);
   return finish_with_mac(std::move(builder), suite, keys.auth, {message_.bytes});
+}
+
+Result<ReceivedError> OpenedResolve::read_error(Bytes error) const {
+  const MessageKeys keys =
+      TRY(resolve_keys(suite_of(message_.header.prf), psk_, message_.header.csb_id, true,
+                       *message_.randr_r, Protects::integrity));
+  return mikey::read_error(TRY(Message::parse(error)), message_.header.prf, message_.header.csb_id,
+                           keys.auth);
 }
 
 }  // namespace keystub::mikey

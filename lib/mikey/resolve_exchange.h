@@ -5,7 +5,7 @@
 //                -> open(TPK) -> OpenedResolve -> respond(identity) -> octets
 #pragma once
 
-#include "mikey/exchange.h"
+#include "mikey/error_message.h"
 
 namespace keystub::mikey {
 
@@ -29,8 +29,14 @@ class TicketResolve {
   // RESOLVE_INIT.
   Bytes message() const noexcept { return message_; }
 
-  // Verifies RESOLVE_RESP and takes out the keys.
-  Result<ResolvedTicket> finish(Bytes resolve_resp) const;
+  // Verifies RESOLVE_RESP and takes out the keys. A MIKEY Error message instead becomes a failure
+  // that names its number and says whether it was authenticated.
+  Result<ResolvedTicket> finish(Bytes resolve_resp, ErrorsTaken errors = ErrorsTaken::all) const;
+
+  // Reads an Error message about our RESOLVE_INIT.
+  Result<ReceivedError> read_error(Bytes error) const;
+  // An authenticated Error message about the KMS's RESOLVE_RESP.
+  Result<ByteVector> refuse(const Environment& env, const Refusal& refusal) const;
 
  private:
   explicit TicketResolve(const KmsCredentials& credentials) : credentials_(&credentials) {}
@@ -56,6 +62,8 @@ class OpenedResolve {
   // RESOLVE_RESP for `responder`, the individual that answered; with key forking the keys are
   // bound to it (draws RANDRkms). Reads the clock for T.
   Result<ByteVector> respond(const Environment& env, const Identity& responder) const;
+  // Reads an Error message about our RESOLVE_RESP.
+  Result<ReceivedError> read_error(Bytes error) const;
 
  private:
   friend class AuthenticatedResolve;
@@ -86,8 +94,8 @@ class AuthenticatedResolve {
   std::optional<IdentityView> tpk_id() const noexcept { return ticket_data_.idr_psk; }
 
   Result<OpenedResolve> open(const Tpk& tpk) const;
-  // An authenticated Error message.
-  Result<ByteVector> refuse(const Environment& env, ErrorNo number) const;
+  // An authenticated Error message about the RESOLVE_INIT.
+  Result<ByteVector> refuse(const Environment& env, const Refusal& refusal) const;
 
  private:
   friend class ReceivedResolve;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <initializer_list>
 
 #include "mikey/types.h"
 
@@ -20,6 +21,9 @@ struct Suite {
 
 inline constexpr Suite kSuite128{PrfFunc::mikey_1, EncrAlg::aes_cm_128, MacAlg::hmac_sha_1_160, 16,
                                  20};
+// The same with the optional key wrap (RFC 3830 4.2.3).
+inline constexpr Suite kSuite128KeyWrap{PrfFunc::mikey_1, EncrAlg::aes_kw_128,
+                                        MacAlg::hmac_sha_1_160, 16, 20};
 // The default of the profile.
 inline constexpr Suite kSuite256{PrfFunc::hmac_sha_256, EncrAlg::aes_cm_256,
                                  MacAlg::hmac_sha_256_256, 32, 32};
@@ -27,6 +31,20 @@ inline constexpr Suite kSuite256{PrfFunc::hmac_sha_256, EncrAlg::aes_cm_256,
 // The suite that a PRF belongs to. The PRF must be one of the two.
 constexpr const Suite& suite_of(PrfFunc prf) noexcept {
   return prf == PrfFunc::mikey_1 ? kSuite128 : kSuite256;
+}
+
+// The suite of a PRF and an encryption algorithm; null where the two must not be mixed.
+constexpr const Suite* suite_of(PrfFunc prf, EncrAlg encr) noexcept {
+  for (const Suite* suite : {&kSuite128, &kSuite128KeyWrap, &kSuite256}) {
+    if (suite->prf == prf && suite->encr == encr) return suite;
+  }
+  return nullptr;
+}
+
+// Of the salting key that goes with an encryption algorithm: 112 bits for AES-CM, 64 for AES-KW
+// (RFC 3830 4.2.3).
+constexpr std::size_t salt_octets(EncrAlg encr) noexcept {
+  return encr == EncrAlg::aes_kw_128 ? 8 : 14;
 }
 
 }  // namespace keystub::mikey

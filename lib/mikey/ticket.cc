@@ -11,7 +11,12 @@ namespace {
 
 // In a ticket there is no CSB: the IV is made with this (RFC 6043 A.1). [6043-A.1-05]
 constexpr std::uint32_t kTicketCsbId = 0xFFFFFFFF;
-constexpr std::size_t kSpiOctets = 4;
+
+// Of an MPK's SPI. AES-KW takes key data in blocks of 64 bits (RFC 3830 4.2.3): 5 octets of
+// lengths, 16 of key and 3 of SPI make three.
+constexpr std::size_t mpk_spi_octets(EncrAlg encr) noexcept {
+  return encr == EncrAlg::aes_kw_128 ? 3 : 4;
+}
 
 std::unexpected<Error> invalid_ticket(std::string text, Place place) {
   return std::unexpected(
@@ -24,7 +29,7 @@ std::unexpected<Error> invalid_ticket(std::string text, Place place) {
 Result<TicketKeys> make_ticket_keys(RandomSource& random, const Suite& suite,
                                     const std::vector<KeyWish>& wishes, std::size_t tpk_octets) {
   TicketKeys keys;
-  keys.mpk_spi.resize(kSpiOctets);
+  keys.mpk_spi.resize(mpk_spi_octets(suite.encr));
   keys.mpk = Mpk(suite.key_octets);
   keys.session_keys.reserve(wishes.size());
   keys.rand.resize(std::max(tpk_octets, keys.mpk.size()));
@@ -43,8 +48,9 @@ Result<TicketKeys> make_ticket_keys(RandomSource& random, const Suite& suite,
   return keys;
 }
 
-Result<SealedTicket> seal_ticket(const TicketPolicy& policy, const TicketKeys& keys,
-                                 const TicketProtection& protection, const Timestamp& issued_at) {
+Result<SealedTicket> seal_ticket(const Suite& suite, const TicketPolicy& policy,
+                                 const TicketKeys& keys, const TicketProtection& protection,
+                                 const Timestamp& issued_at) {
   TRY(policy.flags.check());
   if (!policy.keys.empty()) {
     return fail(Category::internal,
@@ -58,7 +64,6 @@ Result<SealedTicket> seal_ticket(const TicketPolicy& policy, const TicketKeys& k
     return fail(Category::internal,
                 "the ticket's RAND must be as long as the longest of TPK and MPK (RFC 6043 12.1)");
   }
-  const Suite& suite = suite_of(policy.prf);
   const MessageKeys ticket_keys = TRY(derive_ticket_keys(suite, protection.key, rand));
 
   ByteWriter body(512);
@@ -74,9 +79,9 @@ Result<SealedTicket> seal_ticket(const TicketPolicy& policy, const TicketKeys& k
   body.u8(static_cast<std::uint8_t>(protection.id.empty() ? PayloadType::v : PayloadType::idr));
   body.u8(static_cast<std::uint8_t>(suite.encr));
   const PlainKeyData plain = encode_kemac_keys({&keys.mpk}, keys.mpk_spi, keys.session_keys);
-  body.u16_length(plain.bytes().size(), "Encr data len");  // [3830-6.13-01]
-  TRY(aes_cm(suite, ticket_keys, kTicketCsbId, issued_at, plain.bytes(),
-             body.room(plain.bytes().size())));
+  const ByteVector encrypted = TRY(seal_kemac(suite, ticket_keys, kTicketCsbId, issued_at, plain));
+  body.u16_length(encrypted.size(), "Encr data len");  // [3830-6.13-01]
+  body.bytes(encrypted);
   body.u8(static_cast<std::uint8_t>(MacAlg::null));
   if (!protection.id.empty()) {
     body.u8(static_cast<std::uint8_t>(PayloadType::v));
@@ -154,11 +159,11 @@ Result<TicketDataView> parse_ticket_data(const TicketView& ticket, std::string_v
 
 Result<OpenedTicket> open_ticket(const TicketView& ticket, const TicketDataView& data,
                                  const Tpk& tpk, std::string_view message) {
-  const Suite& suite = suite_of(ticket.policy.prf);
   const Place place{message, "TICKET", "RFC 6043 A.1", ticket.ticket_data_offset};
   if (ticket.policy.prf > PrfFunc::hmac_sha_256) {
     return invalid_ticket("the ticket's PRF is unassigned", place);
   }
+  const Suite& suite = *TRY(suite_of_kemac(ticket.policy.prf, data.kemac, place));
   if (data.mac_alg != suite.mac) {
     return invalid_ticket("the ticket's MAC algorithm does not go with its PRF (RFC 6043 12.1)",
                           place);

@@ -28,9 +28,9 @@ struct TicketKeys {
   ByteVector rand;
 };
 
-// Makes an MPK with an SPI of 4 octets, the session keys that are wished for, and a RAND as long as
-// the longest of TPK and MPK (RFC 6043 12.1). In this order from `random`: MPK SPI, MPK, then per
-// session key the key and the salt, RAND.
+// Makes an MPK with an SPI of 4 octets (3 with AES-KW), the session keys that are wished for, and a
+// RAND as long as the longest of TPK and MPK (RFC 6043 12.1). In this order from `random`: MPK SPI,
+// MPK, then per session key the key and the salt, RAND.
 Result<TicketKeys> make_ticket_keys(RandomSource& random, const Suite& suite,
                                     const std::vector<KeyWish>& wishes, std::size_t tpk_octets);
 
@@ -40,10 +40,11 @@ struct SealedTicket {
   Mpk mpkr;
 };
 
-// Seals `keys` under `protection`: `issued_at` is T of the Ticket Data. A RAND that is shorter than
-// the longest of TPK and MPK is refused (RFC 6043 12.1).
-Result<SealedTicket> seal_ticket(const TicketPolicy& policy, const TicketKeys& keys,
-                                 const TicketProtection& protection, const Timestamp& issued_at);
+// Seals `keys` under `protection`: `suite` is one of the policy's PRF, `issued_at` is T of the
+// Ticket Data. A RAND that is shorter than the longest of TPK and MPK is refused (RFC 6043 12.1).
+Result<SealedTicket> seal_ticket(const Suite& suite, const TicketPolicy& policy,
+                                 const TicketKeys& keys, const TicketProtection& protection,
+                                 const Timestamp& issued_at);
 
 // The Ticket Data of a base ticket, parsed and not yet verified.
 struct TicketDataView {

@@ -158,7 +158,7 @@ Result<TransferOffer> TransferOffer::start(const Environment& env,
   // "The value of the V flag SHALL agree with the F flag in the Ticket Policy" (4.2.2.1).
   MessageBuilder builder(DataType::transfer_init, flags.has(TicketFlag::f_response), suite.prf,
                          offer.csb_id_, offered.sessions);
-  builder.t(fresh_t(env))
+  builder.t(TRY(fresh_t(env)))
       .randr(RandRole::initiator, offer.randr_i_)
       .idr(IdRole::initiator, offered.initiator)
       .idr(IdRole::responder, offered.responder);
@@ -399,7 +399,7 @@ Result<TransferAnswer> VerifiedTransfer::respond(const Environment& env,
 
   MessageBuilder builder(DataType::transfer_resp, false, suite.prf, message_.header.csb_id,
                          parameters.sessions);
-  builder.t(fresh_t(env));
+  builder.t(TRY(fresh_t(env)));
   if (!randr_r.empty()) builder.randr(RandRole::responder, randr_r);
   builder.idr(IdRole::responder, self);
   if (!ticket_.randr_kms.empty()) builder.randr(RandRole::kms, ticket_.randr_kms);

@@ -68,6 +68,19 @@ class Scenario {
     return static_cast<mikey::PrfFunc>(json_.at("inputs").at("suite").at("prf").get<int>());
   }
   const mikey::Suite& suite() const { return mikey::suite_of(prf()); }
+  mikey::EncrAlg encr_alg() const {
+    return static_cast<mikey::EncrAlg>(json_.at("inputs").at("suite").at("encr_alg").get<int>());
+  }
+  // The type of every T of the scenario. The vectors give values only: 64 bits are NTP-UTC, 32 bits
+  // a counter where they are small.
+  mikey::TsType ts_type() const {
+    const std::string t = input("transfer_init_t");
+    if (t.size() == 16) return mikey::TsType::ntp_utc;
+    return t.starts_with("0") ? mikey::TsType::counter : mikey::TsType::ntp_utc_32;
+  }
+  mikey::Timestamp timestamp(const std::string& name) const {
+    return {ts_type(), std::stoull(input(name), nullptr, 16)};
+  }
 
   // The key and salt of the session key with this SPI: inputs "tgk", "tgk_salt" for "tgk_spi".
   struct KeyInput {

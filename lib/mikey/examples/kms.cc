@@ -87,7 +87,7 @@ Result<void> serve(const mikey::Identity& self, const std::string& psk_file,
       send(*answer);
     } else {
       std::cerr << answer.error().describe() << '\n';
-      send(mikey::build_error(env, message->header, mikey::error_no_for(answer.error())));
+      send(TRY(mikey::build_error(env, message->header, mikey::error_no_for(answer.error()))));
     }
   }
   return {};

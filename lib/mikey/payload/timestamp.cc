@@ -20,6 +20,14 @@ Timestamp Timestamp::from(WallTime time, TsType type) noexcept {
   return {type, type == TsType::ntp_utc_32 ? ntp >> 32 : ntp};
 }
 
+std::partial_ordering compare(const Timestamp& a, const Timestamp& b) noexcept {
+  if (a.is_time() != b.is_time()) return std::partial_ordering::unordered;
+  if (!a.is_time()) return a.value <=> b.value;
+  // Bit 0 set means 1968 to 2036, clear 2036 to 2104: turned over, the numbers grow with the time.
+  constexpr std::uint64_t kEraBit = std::uint64_t{1} << 63;
+  return (a.as_64_bits() ^ kEraBit) <=> (b.as_64_bits() ^ kEraBit);
+}
+
 Result<Timestamp> decode_t(ByteReader& reader) {
   Timestamp timestamp;
   timestamp.type = static_cast<TsType>(TRY(reader.u8("TS type")));

@@ -1,6 +1,7 @@
 // Payloads T and TR: timestamps (RFC 3830 6.6, RFC 6043 6.3 and 6.4).
 #pragma once
 
+#include <compare>
 #include <cstdint>
 
 #include "base/byte_reader.h"
@@ -24,6 +25,11 @@ struct Timestamp {
 
   friend bool operator==(const Timestamp&, const Timestamp&) = default;
 };
+
+// How two timestamps stand to each other: times as points in time from 1968 to 2104, so that the
+// roll-over of 2036 turns nothing round (RFC 4330 section 3), counters as numbers. A time and a
+// counter are unordered.
+std::partial_ordering compare(const Timestamp& a, const Timestamp& b) noexcept;
 
 struct RoleTimestamp {
   TsRole role = TsRole::issue;

@@ -43,7 +43,7 @@ class Mode3 : public KmsFixture {
         mikey::make_ticket_keys(random, suite, policy_of_ticket.keys, protection.key.size())
             .value();
     mikey::SealedTicket sealed =
-        mikey::seal_ticket(sealed_policy, keys_of_ticket, protection,
+        mikey::seal_ticket(suite, sealed_policy, keys_of_ticket, protection,
                            mikey::Timestamp::from(issued_at.value_or(clock.now())))
             .value();
     mikey::GrantedTicket ticket;

@@ -41,7 +41,8 @@ class Tickets : public Exchanges {
 // [6043-A-02] [6043-A-03] [6043-A.1-01] [6043-A.1-03] [6043-A.1-07]
 TEST_F(Tickets, TicketDataIsThdrThenMikeyPayloadsUpToV) {
   const TicketProtection protection{Tpk(ByteVector(32, 9)), "tpk-1", "note"};
-  const SealedTicket sealed = seal_ticket(granted_policy(), keys(), protection, now()).value();
+  const SealedTicket sealed =
+      seal_ticket(kSuite256, granted_policy(), keys(), protection, now()).value();
   const ByteVector octets = payload(sealed.body);
   const TicketView ticket = view(octets);
   ByteReader reader("ticket", ticket.ticket_data);
@@ -64,7 +65,8 @@ TEST_F(Tickets, TicketDataIsThdrThenMikeyPayloadsUpToV) {
 // [6043-A.1-06]
 TEST_F(Tickets, ATicketMayLeaveOutTheNameOfItsTpk) {
   const TicketProtection protection{Tpk(ByteVector(32, 9)), "", ""};
-  const SealedTicket sealed = seal_ticket(granted_policy(), keys(), protection, now()).value();
+  const SealedTicket sealed =
+      seal_ticket(kSuite256, granted_policy(), keys(), protection, now()).value();
   const ByteVector octets = payload(sealed.body);
   EXPECT_FALSE(parse_ticket_data(view(octets), "ticket").value().idr_psk.has_value());
   EXPECT_TRUE(open(octets, protection.key).has_value());
@@ -73,7 +75,8 @@ TEST_F(Tickets, ATicketMayLeaveOutTheNameOfItsTpk) {
 // [6043-A-03] [6043-A.1-04] [6043-A.1-08]
 TEST_F(Tickets, TheMacUnderTheTpkCoversAllButTheInitiatorData) {
   const TicketProtection protection = this->protection();
-  const SealedTicket sealed = seal_ticket(granted_policy(), keys(), protection, now()).value();
+  const SealedTicket sealed =
+      seal_ticket(kSuite256, granted_policy(), keys(), protection, now()).value();
   ByteVector octets = payload(sealed.body);
   EXPECT_TRUE(open(octets, protection.key).has_value());
   EXPECT_FALSE(open(octets, Tpk(ByteVector(32, 8))).has_value());
@@ -94,7 +97,8 @@ TEST_F(Tickets, TheMacUnderTheTpkCoversAllButTheInitiatorData) {
 // [6043-A-04] [6043-A.3-01]
 TEST_F(Tickets, UnexpectedTicketDataIsIgnored) {
   const TicketProtection protection{Tpk(ByteVector(32, 9)), "tpk-1", "any text at all"};
-  const SealedTicket sealed = seal_ticket(granted_policy(), keys(), protection, now()).value();
+  const SealedTicket sealed =
+      seal_ticket(kSuite256, granted_policy(), keys(), protection, now()).value();
   // A General Extension payload between THDR and T, and the MAC computed anew.
   ByteVector body = sealed.body;
   const ByteVector original = payload(sealed.body);
@@ -123,7 +127,7 @@ TEST_F(Tickets, TheRandIsAsLongAsTheLongestKey) {
     TicketKeys ticket_keys = keys();
     ticket_keys.rand.assign(rand_octets, 1);
     const TicketProtection protection{Tpk(ByteVector(tpk_octets, 9)), "tpk-1", ""};
-    return seal_ticket(granted_policy(), ticket_keys, protection, now()).has_value();
+    return seal_ticket(kSuite256, granted_policy(), ticket_keys, protection, now()).has_value();
   };
   EXPECT_FALSE(sealed_with(40, 39));
   EXPECT_TRUE(sealed_with(40, 40));
@@ -137,7 +141,7 @@ TEST_F(Tickets, MoreKeysThanAKemacCanHoldAreAnErrorAndNotCutOff) {
   std::vector<KeyWish> wishes;
   for (std::uint8_t i = 0; i < 3; ++i) wishes.push_back({KeyType::tgk, 30'000, 0, {i}});
   const TicketKeys too_many = make_ticket_keys(random_, kSuite256, wishes, 32).value();
-  const auto sealed = seal_ticket(granted_policy(), too_many, protection(), now());
+  const auto sealed = seal_ticket(kSuite256, granted_policy(), too_many, protection(), now());
   ASSERT_FALSE(sealed.has_value());
   EXPECT_NE(sealed.error().text().find("Encr data len"), std::string::npos);
 
@@ -149,7 +153,7 @@ TEST_F(Tickets, MoreKeysThanAKemacCanHoldAreAnErrorAndNotCutOff) {
 
 // [6043-6.10-32]
 TEST_F(Tickets, AGrantedPolicyHasNoKemac) {
-  EXPECT_FALSE(seal_ticket(wish(), keys(), protection(), now()).has_value());
+  EXPECT_FALSE(seal_ticket(kSuite256, wish(), keys(), protection(), now()).has_value());
   // The wish asked for a key; the ticket's policy says nothing of it.
   const GrantedTicket granted = request(wish(), wish()).value();
   EXPECT_TRUE(granted.policy.keys.empty());

@@ -1,0 +1,120 @@
+// Error messages (RFC 6043 5.4): what they carry, and who believes which.
+#include "mikey/error_message.h"
+
+#include <gtest/gtest.h>
+
+#include "mikey/message_builder.h"
+#include "tests/unit/mikey/exchanges.h"
+
+namespace keystub::mikey {
+namespace {
+
+class ErrorMessages : public Exchanges {
+ protected:
+  AuthenticatedRequest received(const TicketRequest& request) const {
+    return ReceivedRequest::parse(request.message())
+        .value()
+        .authenticate(alice_.psk, alice_.self, alice_.kms)
+        .value();
+  }
+
+  TicketRequest request_ = TicketRequest::start(env_, alice_, wish()).value();
+  AuthenticatedRequest at_kms_ = received(request_);
+};
+
+// [6043-5.4-13]
+TEST_F(ErrorMessages, AuthenticatedOneEndsTheRequestWithItsNumber) {
+  const ByteVector error = at_kms_.refuse(env_, ErrorNo::invalid_tppar).value();
+  EXPECT_TRUE(request_.read_error(error).value().authenticated);
+  for (const ErrorsTaken taken : {ErrorsTaken::all, ErrorsTaken::authenticated}) {
+    const auto result = request_.finish(error, taken);
+    ASSERT_FALSE(result.has_value());
+    EXPECT_EQ(result.error().category(), Category::denied);
+    EXPECT_EQ(result.error().mikey_error_no(), static_cast<std::uint8_t>(ErrorNo::invalid_tppar));
+  }
+}
+
+// RFC 3830 5.1.2: only a recommendation, and a genuine one becomes one when V is left out.
+TEST_F(ErrorMessages, OneWithoutVIsRefusedByACallerThatRequiresV) {
+  const ByteVector error = build_error(env_, at_kms_.message().header, ErrorNo::invalid_id).value();
+  EXPECT_FALSE(request_.read_error(error).value().authenticated);
+
+  const auto believed = request_.finish(error);
+  ASSERT_FALSE(believed.has_value());
+  EXPECT_EQ(believed.error().category(), Category::denied);
+  EXPECT_NE(believed.error().text().find("recommendation"), std::string::npos);
+
+  const auto refused = request_.finish(error, ErrorsTaken::authenticated);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().category(), Category::unauthenticated);
+}
+
+// [6043-5.4-03]
+TEST_F(ErrorMessages, OneWhoseMacDoesNotVerifyIsRefusedByEverybody) {
+  ByteVector error = at_kms_.refuse(env_, ErrorNo::invalid_tppar).value();
+  error.back() ^= 1;
+  EXPECT_FALSE(request_.read_error(error).has_value());
+  const auto result = request_.finish(error);
+  ASSERT_FALSE(result.has_value());
+  EXPECT_EQ(result.error().category(), Category::unauthenticated);
+  EXPECT_EQ(result.error().place()->message, "Error message");
+  EXPECT_EQ(result.error().place()->clause, "RFC 6043 5.4");
+}
+
+TEST_F(ErrorMessages, OneAboutAnotherExchangeIsRefused) {
+  const TicketRequest other = TicketRequest::start(env_, alice_, wish()).value();
+  const auto result =
+      request_.read_error(received(other).refuse(env_, ErrorNo::invalid_id).value());
+  ASSERT_FALSE(result.has_value());
+  EXPECT_EQ(result.error().category(), Category::malformed);
+}
+
+// The auth_key of REQUEST_RESP differs from that of REQUEST_INIT (phase 02 and 01). [6043-5.4-13]
+TEST_F(ErrorMessages, OneAboutTheRequestDoesNotPassForOneAboutTheResponse) {
+  const ByteVector about_request = at_kms_.refuse(env_, ErrorNo::invalid_id).value();
+  const ByteVector about_response = request_.refuse(env_, ErrorNo::invalid_id).value();
+  EXPECT_TRUE(at_kms_.read_error(about_response).value().authenticated);
+  EXPECT_FALSE(at_kms_.read_error(about_request).has_value());
+  EXPECT_FALSE(request_.read_error(about_response).has_value());
+}
+
+// [6043-5.4-08] [4563-5-01]
+TEST_F(ErrorMessages, SupportedPoliciesGoWithTheGenericIdMap) {
+  const SecurityPolicy policy{1, ProtType::srtp, {0, 1, 1}};
+  const ByteVector error =
+      at_kms_.refuse(env_, {{ErrorNo::invalid_sppar, ErrorNo::unspecified}, {policy}}).value();
+  const Message message = Message::parse(error).value();
+  EXPECT_EQ(message.header.map_type, CsIdMapType::generic_id);
+  EXPECT_EQ(message.header.cs_count, 0);
+  const ReceivedError read = request_.read_error(error).value();
+  EXPECT_EQ(read.numbers, (std::vector{ErrorNo::invalid_sppar, ErrorNo::unspecified}));
+  EXPECT_EQ(read.supported, std::vector{policy});
+
+  const ByteVector without = at_kms_.refuse(env_, ErrorNo::invalid_id).value();
+  EXPECT_EQ(Message::parse(without).value().header.map_type, CsIdMapType::empty);
+}
+
+TEST_F(ErrorMessages, OneWithoutANumberIsNeitherBuiltNorRead) {
+  EXPECT_FALSE(at_kms_.refuse(env_, {std::vector<ErrorNo>(), {}}).has_value());
+  const Header& about = at_kms_.message().header;
+  MessageBuilder builder(DataType::error, false, about.prf, about.csb_id);
+  builder.t(Timestamp::from(clock_.now()));
+  const auto read = request_.read_error(std::move(builder).end_without_v().value());
+  ASSERT_FALSE(read.has_value());
+  EXPECT_EQ(read.error().place()->payload, "ERR");
+}
+
+// [6043-5.4-06]
+TEST_F(ErrorMessages, UnexpectedPayloadsAreIgnored) {
+  const Header& about = at_kms_.message().header;
+  MessageBuilder builder(DataType::error, true, about.prf, about.csb_id);
+  builder.t(Timestamp::from(clock_.now()))
+      .idr(IdRole::kms, alice_.kms)
+      .err(ErrorNo::invalid_ts)
+      .ext(ExtType::vendor_id, {});
+  EXPECT_EQ(request_.read_error(std::move(builder).end_without_v().value()).value().numbers,
+            std::vector{ErrorNo::invalid_ts});
+}
+
+}  // namespace
+}  // namespace keystub::mikey
