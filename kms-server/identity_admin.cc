@@ -36,7 +36,8 @@ Result<NewTpk> make_tpk(KeyKind kind, std::string_view owner, const Kek& kek,
 Result<void> activate_new_tpk(IdentityStore& store, const Kek& kek, RandomSource& random,
                               Deadline deadline) {
   NewTpk tpk = TRY(make_tpk(KeyKind::own_tpk, {}, kek, random));
-  return store.activate_tpk(std::move(tpk.wrapped), deadline);
+  TRY(store.add_tpk(std::move(tpk.wrapped), TpkState::active, deadline));
+  return {};
 }
 
 Result<WrappedKey> IdentityAdmin::wrap_psk(std::string_view uri, NewPsk psk) {
@@ -59,13 +60,13 @@ Result<WrappedKey> IdentityAdmin::wrap_psk(std::string_view uri, NewPsk psk) {
 }
 
 Result<void> IdentityAdmin::record(const rpc::Caller& caller, std::string_view operation,
-                                   std::string_view uri, const Error* refused) {
+                                   std::string_view subject, const Error* refused) {
   AuditRecord line;
   line.time = parts_.clock.now();
   line.trace_id = caller.trace_id;
   line.caller = std::string(caller.display_name());
   line.operation = fmt::format("admin.{}", operation);
-  line.identity = std::string(uri.substr(0, kMaxUriSize));
+  line.identity = std::string(subject.substr(0, kMaxUriSize));
   line.granted = refused == nullptr;
   line.rule = refused == nullptr ? "admin" : category_name(refused->category());
   if (refused != nullptr) line.reason = refused->text();
@@ -78,8 +79,8 @@ Result<void> IdentityAdmin::record(const rpc::Caller& caller, std::string_view o
 
 template <class T>
 Result<T> IdentityAdmin::recorded(const rpc::Caller& caller, std::string_view operation,
-                                  std::string_view uri, Result<T> result) {
-  auto written = record(caller, operation, uri, result ? nullptr : &result.error());
+                                  std::string_view subject, Result<T> result) {
+  auto written = record(caller, operation, subject, result ? nullptr : &result.error());
   if (!written && result) {
     return fail(
         Category::unavailable,
@@ -173,14 +174,44 @@ Result<std::size_t> IdentityAdmin::unshare_tpk(const rpc::Caller& caller, std::s
   return recorded(caller, "unshare_tpk", uri, work());
 }
 
-Result<ByteVector> IdentityAdmin::rotate_tpk(const rpc::Caller& caller) {
-  const auto work = [&]() -> Result<ByteVector> {
+Result<Tpk> IdentityAdmin::add_tpk(const rpc::Caller& caller, TpkState state,
+                                   std::string_view operation) {
+  std::string id;
+  const auto work = [&]() -> Result<Tpk> {
     NewTpk tpk = TRY(make_tpk(KeyKind::own_tpk, {}, parts_.kek, parts_.random));
-    ByteVector id = tpk.wrapped.id;
-    TRY(parts_.store.activate_tpk(std::move(tpk.wrapped), deadline()));
-    return id;
+    id = to_string(Bytes(tpk.wrapped.id));
+    return parts_.store.add_tpk(std::move(tpk.wrapped), state, deadline());
   };
-  return recorded(caller, "rotate_tpk", {}, work());
+  auto added = work();
+  return recorded(caller, operation, id, std::move(added));
 }
+
+Result<Tpk> IdentityAdmin::set_tpk_state(const rpc::Caller& caller, Bytes tpk_id, TpkState state,
+                                         std::string_view operation) {
+  return recorded(caller, operation, as_text(tpk_id),
+                  parts_.store.set_tpk_state(tpk_id, state, deadline()));
+}
+
+Result<Tpk> IdentityAdmin::prepare_tpk(const rpc::Caller& caller) {
+  return add_tpk(caller, TpkState::prepared, "prepare_tpk");
+}
+
+Result<Tpk> IdentityAdmin::rotate_tpk(const rpc::Caller& caller) {
+  return add_tpk(caller, TpkState::active, "rotate_tpk");
+}
+
+Result<Tpk> IdentityAdmin::activate_tpk(const rpc::Caller& caller, Bytes tpk_id) {
+  return set_tpk_state(caller, tpk_id, TpkState::active, "activate_tpk");
+}
+
+Result<Tpk> IdentityAdmin::retire_tpk(const rpc::Caller& caller, Bytes tpk_id) {
+  return set_tpk_state(caller, tpk_id, TpkState::retired, "retire_tpk");
+}
+
+Result<Tpk> IdentityAdmin::revoke_tpk(const rpc::Caller& caller, Bytes tpk_id) {
+  return set_tpk_state(caller, tpk_id, TpkState::revoked, "revoke_tpk");
+}
+
+Result<std::vector<Tpk>> IdentityAdmin::list_tpks() { return parts_.store.list_tpks(deadline()); }
 
 }  // namespace keystub::kms

@@ -66,21 +66,34 @@ class IdentityAdmin {
   Result<SharedTpk> share_tpk(const rpc::Caller& caller, std::string_view uri);
   // `tpk_id` empty: all. Returns how many are gone; not_found when there was none.
   Result<std::size_t> unshare_tpk(const rpc::Caller& caller, std::string_view uri, Bytes tpk_id);
-  // KMS-3: a new active TPK of the KMS; the one before it goes on resolving. Returns its id.
-  Result<ByteVector> rotate_tpk(const rpc::Caller& caller);
+
+  // KMS-3: the TPKs of the KMS. A prepared one waits to be activated; activating one retires the
+  // one before it, whose tickets resolve until they expire; a revoked one resolves no more, at
+  // once.
+  Result<Tpk> prepare_tpk(const rpc::Caller& caller);
+  Result<Tpk> activate_tpk(const rpc::Caller& caller, Bytes tpk_id);
+  Result<Tpk> retire_tpk(const rpc::Caller& caller, Bytes tpk_id);
+  Result<Tpk> revoke_tpk(const rpc::Caller& caller, Bytes tpk_id);
+  Result<std::vector<Tpk>> list_tpks();
+  // prepare and activate in one step: for the schedule.
+  Result<Tpk> rotate_tpk(const rpc::Caller& caller);
 
  private:
   Deadline deadline() const { return Deadline::in(timeout_); }
   Result<WrappedKey> wrap_psk(std::string_view uri, NewPsk psk);
   Result<Identity> set_state(const rpc::Caller& caller, std::string_view uri, IdentityState state,
                              std::string_view operation);
-  // Writes the line of a decision and waits until it is on the disk.
-  Result<void> record(const rpc::Caller& caller, std::string_view operation, std::string_view uri,
-                      const Error* refused);
+  Result<Tpk> add_tpk(const rpc::Caller& caller, TpkState state, std::string_view operation);
+  Result<Tpk> set_tpk_state(const rpc::Caller& caller, Bytes tpk_id, TpkState state,
+                            std::string_view operation);
+  // Writes the line of a decision about `subject` (a URI, or the id of a TPK) and waits until it is
+  // on the disk.
+  Result<void> record(const rpc::Caller& caller, std::string_view operation,
+                      std::string_view subject, const Error* refused);
   // Ends an operation: audits it, and fails if that fails although the change is made.
   template <class T>
-  Result<T> recorded(const rpc::Caller& caller, std::string_view operation, std::string_view uri,
-                     Result<T> result);
+  Result<T> recorded(const rpc::Caller& caller, std::string_view operation,
+                     std::string_view subject, Result<T> result);
 
   const AdminParts parts_;
   const std::chrono::milliseconds timeout_;

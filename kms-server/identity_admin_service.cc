@@ -8,9 +8,10 @@ namespace keystub::kms {
 namespace {
 
 constexpr std::string_view kService = "/keystub.v1.IdentityAdmin/";
-constexpr std::string_view kMethods[] = {"CreateIdentity",  "GetIdentity",    "ListIdentities",
-                                         "SuspendIdentity", "ResumeIdentity", "DeleteIdentity",
-                                         "SetPsk",          "ShareTpk",       "UnshareTpk"};
+constexpr std::string_view kMethods[] = {
+    "CreateIdentity", "GetIdentity", "ListIdentities", "SuspendIdentity", "ResumeIdentity",
+    "DeleteIdentity", "SetPsk",      "ShareTpk",       "UnshareTpk",      "PrepareTpk",
+    "ActivateTpk",    "RetireTpk",   "RevokeTpk",      "ListTpks"};
 
 class AdminCall final : public grpc::ServerUnaryReactor {
  public:
@@ -44,6 +45,13 @@ void set_identity(v1::Identity& out, const Identity& identity) {
   set_time(*out.mutable_create_time(), identity.created);
   set_time(*out.mutable_update_time(), identity.updated);
   out.set_change_sequence(identity.change_sequence);
+}
+
+void set_tpk(v1::Tpk& out, const Tpk& tpk) {
+  out.set_tpk_id(to_string(Bytes(tpk.key.id)));
+  out.set_state(static_cast<v1::TpkState>(tpk.state));
+  set_time(*out.mutable_create_time(), tpk.created);
+  set_time(*out.mutable_state_time(), tpk.state_since);
 }
 
 Result<IdentityKind> kind_of(v1::IdentityKind kind) {
@@ -209,6 +217,58 @@ grpc::ServerUnaryReactor* IdentityAdminService::UnshareTpk(grpc::CallbackServerC
                response->set_removed(static_cast<std::uint32_t>(removed));
                return {};
              });
+}
+
+grpc::ServerUnaryReactor* IdentityAdminService::PrepareTpk(grpc::CallbackServerContext* context,
+                                                           const v1::PrepareTpkRequest*,
+                                                           v1::PrepareTpkResponse* response) {
+  return run(*context, "PrepareTpk", [this, response](const rpc::Caller& caller) -> Result<void> {
+    set_tpk(*response->mutable_tpk(), TRY(admin_.prepare_tpk(caller)));
+    return {};
+  });
+}
+
+grpc::ServerUnaryReactor* IdentityAdminService::ActivateTpk(grpc::CallbackServerContext* context,
+                                                            const v1::ActivateTpkRequest* request,
+                                                            v1::ActivateTpkResponse* response) {
+  return run(*context, "ActivateTpk",
+             [this, request, response](const rpc::Caller& caller) -> Result<void> {
+               set_tpk(*response->mutable_tpk(),
+                       TRY(admin_.activate_tpk(caller, as_bytes(request->tpk_id()))));
+               return {};
+             });
+}
+
+grpc::ServerUnaryReactor* IdentityAdminService::RetireTpk(grpc::CallbackServerContext* context,
+                                                          const v1::RetireTpkRequest* request,
+                                                          v1::RetireTpkResponse* response) {
+  return run(*context, "RetireTpk",
+             [this, request, response](const rpc::Caller& caller) -> Result<void> {
+               set_tpk(*response->mutable_tpk(),
+                       TRY(admin_.retire_tpk(caller, as_bytes(request->tpk_id()))));
+               return {};
+             });
+}
+
+grpc::ServerUnaryReactor* IdentityAdminService::RevokeTpk(grpc::CallbackServerContext* context,
+                                                          const v1::RevokeTpkRequest* request,
+                                                          v1::RevokeTpkResponse* response) {
+  return run(*context, "RevokeTpk",
+             [this, request, response](const rpc::Caller& caller) -> Result<void> {
+               set_tpk(*response->mutable_tpk(),
+                       TRY(admin_.revoke_tpk(caller, as_bytes(request->tpk_id()))));
+               return {};
+             });
+}
+
+grpc::ServerUnaryReactor* IdentityAdminService::ListTpks(grpc::CallbackServerContext* context,
+                                                         const v1::ListTpksRequest*,
+                                                         v1::ListTpksResponse* response) {
+  return run(*context, "ListTpks", [this, response](const rpc::Caller&) -> Result<void> {
+    const std::vector<Tpk> tpks = TRY(admin_.list_tpks());
+    for (const Tpk& tpk : tpks) set_tpk(*response->add_tpks(), tpk);
+    return {};
+  });
 }
 
 }  // namespace keystub::kms

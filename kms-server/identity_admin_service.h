@@ -48,6 +48,21 @@ class IdentityAdminService final : public v1::IdentityAdmin::CallbackService {
   grpc::ServerUnaryReactor* UnshareTpk(grpc::CallbackServerContext* context,
                                        const v1::UnshareTpkRequest* request,
                                        v1::UnshareTpkResponse* response) override;
+  grpc::ServerUnaryReactor* PrepareTpk(grpc::CallbackServerContext* context,
+                                       const v1::PrepareTpkRequest* request,
+                                       v1::PrepareTpkResponse* response) override;
+  grpc::ServerUnaryReactor* ActivateTpk(grpc::CallbackServerContext* context,
+                                        const v1::ActivateTpkRequest* request,
+                                        v1::ActivateTpkResponse* response) override;
+  grpc::ServerUnaryReactor* RetireTpk(grpc::CallbackServerContext* context,
+                                      const v1::RetireTpkRequest* request,
+                                      v1::RetireTpkResponse* response) override;
+  grpc::ServerUnaryReactor* RevokeTpk(grpc::CallbackServerContext* context,
+                                      const v1::RevokeTpkRequest* request,
+                                      v1::RevokeTpkResponse* response) override;
+  grpc::ServerUnaryReactor* ListTpks(grpc::CallbackServerContext* context,
+                                     const v1::ListTpksRequest* request,
+                                     v1::ListTpksResponse* response) override;
 
  private:
   // Admits the caller and runs `work` on the executor; its result is the status.

@@ -30,7 +30,9 @@ namespace keystub::kms {
 // The values are stored and equal those of identity_admin.proto.
 enum class IdentityKind : std::uint8_t { user = 1, mrfc = 2, as = 3, group = 4, kms = 5 };
 enum class IdentityState : std::uint8_t { active = 1, suspended = 2 };
-enum class TpkState : std::uint8_t { active = 1, retired = 2 };
+// The KMS's own TPKs: prepared, then active (one at a time), then retired: opens tickets and seals
+// none. Revoked: opens none any more, its key is gone. A shared TPK (mode 3) is always active.
+enum class TpkState : std::uint8_t { active = 1, retired = 2, prepared = 3, revoked = 4 };
 
 struct WrappedKey {
   ByteVector id;  // IDRpsk
@@ -59,6 +61,7 @@ struct Tpk {
   std::optional<std::string> owner;
   TpkState state = TpkState::active;
   WallTime created;
+  WallTime state_since;
   std::uint64_t change_sequence = 0;
 };
 
@@ -104,8 +107,16 @@ class IdentityStore {
   // Removes one shared TPK, or all with an empty id; returns how many are gone.
   virtual Result<std::size_t> unshare_tpk(std::string_view uri, Bytes tpk_id,
                                           Deadline deadline) = 0;
-  // Makes this the active TPK of the KMS and retires the one before it, in one step.
-  virtual Result<void> activate_tpk(WrappedKey tpk, Deadline deadline) = 0;
+  // The life of a TPK of the KMS (KMS-3). `state` is that of a new one: prepared, or active (then
+  // the one before it is retired in the same step).
+  virtual Result<Tpk> add_tpk(WrappedKey tpk, TpkState state, Deadline deadline) = 0;
+  // conflict where the state it has forbids it: prepared -> active (retires the one before it),
+  // prepared -> retired, and every state but active -> revoked (its key is erased).
+  virtual Result<Tpk> set_tpk_state(Bytes tpk_id, TpkState state, Deadline deadline) = 0;
+  // The KMS's own, oldest first; not those that are shared.
+  virtual Result<std::vector<Tpk>> list_tpks(Deadline deadline) = 0;
+  // Removes those that were retired or revoked before `before`; returns how many.
+  virtual Result<std::size_t> purge_tpks(WallTime before, Deadline deadline) = 0;
   virtual Result<Tpk> active_tpk(Deadline deadline) = 0;
   virtual Result<Tpk> find_tpk(Bytes tpk_id, Deadline deadline) = 0;
 

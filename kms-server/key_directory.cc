@@ -33,7 +33,10 @@ KeyDirectory::KeyDirectory(IdentityStore& store, const Kek& kek, std::size_t max
   store_.on_change([this](const Change& change) {
     switch (change.subject) {
       case ChangeSubject::identity: identities_.erase(as_text(change.key)); break;
-      case ChangeSubject::own_tpk: tpks_.erase(kActive); break;
+      case ChangeSubject::own_tpk:
+        tpks_.erase(kActive);
+        tpks_.erase(name_of_tpk(change.key));
+        break;
     }
   });
 }
@@ -54,6 +57,9 @@ Result<std::shared_ptr<const OpenIdentity>> KeyDirectory::open(const Identity& i
 }
 
 Result<std::shared_ptr<const OpenTpk>> KeyDirectory::open(const Tpk& tpk) const {
+  if (tpk.state == TpkState::revoked) {
+    return fail(Category::not_found, "the ticket protection key is revoked");
+  }
   auto opened = std::make_shared<OpenTpk>();
   opened->id = tpk.key.id;
   opened->owner = tpk.owner;

@@ -53,6 +53,9 @@ struct KmsServer::Impl {
                 {keys, policy, parts.replay, *executor, *audit, parts.log, parts.clock,
                  parts.random, parts.metrics}),
         admin({parts.store, parts.kek, *audit, parts.clock, parts.random}, given.store_timeout),
+        rotation(std::make_unique<TpkRotation>(
+            given.tpk, TpkRotation::Parts{admin, parts.store, parts.clock, parts.log},
+            given.store_timeout)),
         admin_socket(std::move(listener)),
         ticket_guard(
             ticket_method_rules(given.require_client_certificate, parts.plaintext_tickets)),
@@ -67,6 +70,7 @@ struct KmsServer::Impl {
   std::unique_ptr<StoreExecutor> executor;
   TicketHandler handler;
   IdentityAdmin admin;
+  std::unique_ptr<TpkRotation> rotation;
   std::unique_ptr<rpc::UnixListener> admin_socket;
   rpc::Guard ticket_guard;
   rpc::Guard admin_guard;
@@ -114,6 +118,7 @@ KmsServer::~KmsServer() {
   stop();
   // What a cancelled stream left behind still runs: on the executor, then in the audit. Everything
   // else must outlive both.
+  impl_->rotation.reset();
   impl_->executor.reset();
   impl_->audit.reset();
 }

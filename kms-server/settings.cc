@@ -62,6 +62,16 @@ void read_policy(service::Config& config, Settings& settings) {
   }
 }
 
+void read_tpk(service::Config& config, Settings& settings) {
+  settings.tpk.rotate_every = config.duration("tpk.rotate_every", 0s, 0s, 24h * 366);
+  settings.tpk.keep = config.duration("tpk.keep", 24h * 30, 1min, 24h * 3660);
+  if (settings.tpk.keep < settings.policy.max_validity + 2 * settings.clock_skew) {
+    config.fault("tpk.keep",
+                 "must be longer than policy.max_validity: tickets under a retired key resolve "
+                 "until they expire");
+  }
+}
+
 TlsFiles read_tls(service::Config& config, const std::string& section) {
   return {config.path(section + ".certificate", {}), config.path(section + ".private_key", {}),
           config.path(section + ".client_ca", {})};
@@ -117,6 +127,7 @@ Result<Settings> read_settings(service::Config& config) {
   read_store(config, settings);
   read_audit(config, settings);
   read_policy(config, settings);
+  read_tpk(config, settings);
 
   settings.ticket_address = config.address("tickets.listen", settings.ticket_address).to_string();
   settings.ticket_tls = read_tls(config, "tickets");

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "kms-server/audit.h"
 #include "kms-server/policy.h"
+#include "kms-server/tpk_rotation.h"
 #include "mikey/payload/identity.h"
 #include "service/config.h"
 #include "service/log.h"
@@ -44,6 +45,7 @@ struct Settings {
   bool refuse_without_audit = true;
 
   PolicySettings policy;
+  TpkSchedule tpk;
 
   std::string ticket_address = "127.0.0.1:7443";
   TlsFiles ticket_tls;

@@ -131,11 +131,11 @@ int SqliteDatabase::progress(void* self) {
   return deadline && std::chrono::steady_clock::now() >= *deadline ? 1 : 0;
 }
 
-Result<SqliteStatement> SqliteDatabase::prepare(const char* sql) {
-  sqlite3_stmt*& statement = statements_[sql];
+Result<SqliteStatement> SqliteDatabase::prepare(SqlLiteral sql) {
+  sqlite3_stmt*& statement = statements_[sql.text()];
   if (statement == nullptr) {
     const int code =
-        sqlite3_prepare_v3(db_, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
+        sqlite3_prepare_v3(db_, sql.text(), -1, SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
     if (code != SQLITE_OK) return sqlite_error(db_, code);
   }
   return SqliteStatement(db_, statement);

@@ -47,6 +47,17 @@ class SqliteStatement {
   sqlite3_stmt* statement_;
 };
 
+// A string literal, and nothing else: prepared statements are kept under its address.
+class SqlLiteral {
+ public:
+  // NOLINTNEXTLINE(google-explicit-constructor)
+  consteval SqlLiteral(const char* text) : text_(text) {}
+  constexpr const char* text() const noexcept { return text_; }
+
+ private:
+  const char* text_;
+};
+
 // Threads: one at a time.
 class SqliteDatabase {
  public:
@@ -58,8 +69,8 @@ class SqliteDatabase {
   SqliteDatabase(const SqliteDatabase&) = delete;
   SqliteDatabase& operator=(const SqliteDatabase&) = delete;
 
-  // `sql` must be a string literal: the prepared statement is kept under its address.
-  Result<SqliteStatement> prepare(const char* sql);
+  // The prepared statement is kept as long as the connection.
+  Result<SqliteStatement> prepare(SqlLiteral sql);
   // Several statements without parameters and rows.
   Result<void> execute(const char* sql);
   // The first column of the first row; not_found without one. Not kept.

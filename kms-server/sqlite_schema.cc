@@ -61,6 +61,24 @@ CREATE TABLE tpks (
 CREATE INDEX tpks_by_owner ON tpks (owner_id, tpk_id);
 CREATE UNIQUE INDEX tpks_one_active ON tpks (state) WHERE owner_id IS NULL AND state = 1;
 )sql",
+    // TPKs can be prepared (3) and revoked (4), and know since when they are what they are.
+    R"sql(
+CREATE TABLE new_tpks (
+  tpk_id BLOB PRIMARY KEY,
+  owner_id INTEGER REFERENCES identities (id) ON DELETE CASCADE,
+  state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 4),
+  wrapped BLOB NOT NULL,
+  created_ms INTEGER NOT NULL,
+  state_ms INTEGER NOT NULL,
+  change_sequence INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO new_tpks
+  SELECT tpk_id, owner_id, state, wrapped, created_ms, created_ms, change_sequence FROM tpks;
+DROP TABLE tpks;
+ALTER TABLE new_tpks RENAME TO tpks;
+CREATE INDEX tpks_by_owner ON tpks (owner_id, tpk_id);
+CREATE UNIQUE INDEX tpks_one_active ON tpks (state) WHERE owner_id IS NULL AND state = 1;
+)sql",
 };
 
 Result<void> snapshot(SqliteDatabase& database, const std::filesystem::path& path,

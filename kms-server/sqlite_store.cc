@@ -13,6 +13,9 @@ namespace {
 constexpr const char* kKekCheck = "kek_check";
 
 WallTime from_ms(std::int64_t ms) { return WallTime(std::chrono::milliseconds(ms)); }
+std::int64_t to_ms(WallTime time) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
+}
 
 std::unexpected<Error> no_identity(std::string_view uri) {
   return fail(Category::not_found, fmt::format("there is no identity {}", uri));
@@ -71,23 +74,29 @@ Result<void> insert_psk(SqliteDatabase& db, std::int64_t identity, const Wrapped
 }
 
 Result<void> insert_tpk(SqliteDatabase& db, std::optional<std::int64_t> owner,
-                        const WrappedKey& tpk, std::int64_t now, std::int64_t sequence) {
+                        const WrappedKey& tpk, TpkState state, std::int64_t now,
+                        std::int64_t sequence) {
   {
     SqliteStatement taken = TRY(db.prepare("SELECT 1 FROM tpks WHERE tpk_id = ?1"));
     if (TRY(taken.bind(1, Bytes(tpk.id)).step())) {
       return fail(Category::conflict, "there is a ticket protection key with this id");
     }
   }
-  SqliteStatement insert = TRY(
-      db.prepare("INSERT INTO tpks (tpk_id, owner_id, state, wrapped, created_ms, change_sequence) "
-                 "VALUES (?1, ?2, 1, ?3, ?4, ?5)"));
-  insert.bind(1, Bytes(tpk.id)).bind(3, Bytes(tpk.wrapped)).bind(4, now).bind(5, sequence);
+  SqliteStatement insert =
+      TRY(db.prepare("INSERT INTO tpks "
+                     "(tpk_id, owner_id, state, wrapped, created_ms, state_ms, change_sequence) "
+                     "VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6)"));
+  insert.bind(1, Bytes(tpk.id))
+      .bind(3, std::int64_t{static_cast<std::uint8_t>(state)})
+      .bind(4, Bytes(tpk.wrapped))
+      .bind(5, now)
+      .bind(6, sequence);
   if (owner) insert.bind(2, *owner);
   return insert.run();
 }
 
 // `sql` selects id and wrapped key of one identity's keys.
-Result<std::vector<WrappedKey>> read_keys(SqliteDatabase& db, const char* sql,
+Result<std::vector<WrappedKey>> read_keys(SqliteDatabase& db, SqlLiteral sql,
                                           std::int64_t identity) {
   std::vector<WrappedKey> keys;
   SqliteStatement select = TRY(db.prepare(sql));
@@ -121,15 +130,66 @@ Result<Identity> select_identity(SqliteDatabase& db, std::string_view uri) {
   return read_identity(db, select);
 }
 
-// `row`: tpk_id, wrapped, owner uri or NULL, state, created_ms, change_sequence.
+// Columns of a TPK with its owner, if it has one; to be followed by a WHERE.
+#define SELECT_TPK                                                                           \
+  "SELECT t.tpk_id, t.wrapped, i.uri, t.state, t.created_ms, t.state_ms, t.change_sequence " \
+  "FROM tpks AS t LEFT JOIN identities AS i ON i.id = t.owner_id "
+
+// `row`: of SELECT_TPK.
 Tpk read_tpk(const SqliteStatement& row) {
   Tpk tpk;
   tpk.key = {to_vector(row.blob(0)), to_vector(row.blob(1))};
   if (!row.is_null(2)) tpk.owner = std::string(row.text(2));
   tpk.state = static_cast<TpkState>(row.integer(3));
   tpk.created = from_ms(row.integer(4));
-  tpk.change_sequence = static_cast<std::uint64_t>(row.integer(5));
+  tpk.state_since = from_ms(row.integer(5));
+  tpk.change_sequence = static_cast<std::uint64_t>(row.integer(6));
   return tpk;
+}
+
+Result<Tpk> select_tpk(SqliteDatabase& db, Bytes tpk_id) {
+  SqliteStatement select = TRY(db.prepare(SELECT_TPK "WHERE t.tpk_id = ?1"));
+  if (!TRY(select.bind(1, tpk_id).step())) {
+    return fail(Category::not_found, "there is no ticket protection key with this id");
+  }
+  return read_tpk(select);
+}
+
+// With an entry in the changes: a state of a TPK of the KMS that others may have cached.
+Result<void> update_tpk_state(SqliteDatabase& db, Bytes tpk_id, TpkState state, std::int64_t now) {
+  const std::int64_t sequence = TRY(next_change(db, ChangeSubject::own_tpk, tpk_id));
+  SqliteStatement update =
+      TRY(db.prepare("UPDATE tpks SET state = ?2, state_ms = ?3, change_sequence = ?4, "
+                     "wrapped = iif(?2 = 4, zeroblob(0), wrapped) WHERE tpk_id = ?1"));
+  return update.bind(1, tpk_id)
+      .bind(2, std::int64_t{static_cast<std::uint8_t>(state)})
+      .bind(3, now)
+      .bind(4, sequence)
+      .run();
+}
+
+Result<void> retire_active_tpk(SqliteDatabase& db, std::int64_t now) {
+  ByteVector id;
+  {
+    SqliteStatement select =
+        TRY(db.prepare("SELECT tpk_id FROM tpks WHERE owner_id IS NULL AND state = 1"));
+    if (!TRY(select.step())) return {};
+    id = to_vector(select.blob(0));
+  }
+  return update_tpk_state(db, id, TpkState::retired, now);
+}
+
+// What may become of a TPK of the KMS (identity_store.h).
+Result<void> check_tpk_step(TpkState from, TpkState to) {
+  if (from == TpkState::active && to != TpkState::active) {
+    return fail(Category::conflict,
+                "this is the active ticket protection key: activate another one first");
+  }
+  if (from == TpkState::prepared || to == TpkState::revoked) return {};
+  return fail(Category::conflict,
+              from == TpkState::revoked
+                  ? "this ticket protection key is revoked: its key is gone"
+                  : "only a prepared ticket protection key can be activated or retired");
 }
 
 Result<std::vector<Change>> select_changes(SqliteDatabase& db, std::int64_t after,
@@ -222,10 +282,7 @@ SqliteStore::~SqliteStore() {
   writer_thread_.join();
 }
 
-std::int64_t SqliteStore::now_ms() const {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(clock_.now().time_since_epoch())
-      .count();
-}
+std::int64_t SqliteStore::now_ms() const { return to_ms(clock_.now()); }
 
 // ---------------------------------------------------------------------------------------- writing
 
@@ -393,7 +450,7 @@ Result<Identity> SqliteStore::share_tpk(std::string_view uri, WrappedKey tpk, De
        now = now_ms()](SqliteDatabase& db) -> Result<Identity> {
         const std::int64_t id = TRY(identity_id(db, uri));
         const std::int64_t sequence = TRY(touch_identity(db, uri, now));
-        TRY(insert_tpk(db, id, tpk, now, sequence));
+        TRY(insert_tpk(db, id, tpk, TpkState::active, now, sequence));
         return select_identity(db, uri);
       },
       deadline);
@@ -418,17 +475,50 @@ Result<std::size_t> SqliteStore::unshare_tpk(std::string_view uri, Bytes tpk_id,
       deadline);
 }
 
-Result<void> SqliteStore::activate_tpk(WrappedKey tpk, Deadline deadline) {
-  return change(
-      [tpk = std::move(tpk), now = now_ms()](SqliteDatabase& db) -> Result<void> {
+Result<Tpk> SqliteStore::add_tpk(WrappedKey tpk, TpkState state, Deadline deadline) {
+  return change_for<Tpk>(
+      [tpk = std::move(tpk), state, now = now_ms()](SqliteDatabase& db) -> Result<Tpk> {
+        if (state == TpkState::active) TRY(retire_active_tpk(db, now));
         const std::int64_t sequence = TRY(next_change(db, ChangeSubject::own_tpk, tpk.id));
-        {
-          SqliteStatement retire =
-              TRY(db.prepare("UPDATE tpks SET state = 2, change_sequence = ?1 "
-                             "WHERE owner_id IS NULL AND state = 1"));
-          TRY(retire.bind(1, sequence).run());
+        TRY(insert_tpk(db, std::nullopt, tpk, state, now, sequence));
+        return select_tpk(db, tpk.id);
+      },
+      deadline);
+}
+
+Result<Tpk> SqliteStore::set_tpk_state(Bytes tpk_id, TpkState state, Deadline deadline) {
+  return change_for<Tpk>(
+      [id = to_vector(tpk_id), state, now = now_ms()](SqliteDatabase& db) -> Result<Tpk> {
+        Tpk before = TRY(select_tpk(db, id));
+        if (before.owner) {
+          return fail(Category::conflict, "this ticket protection key is shared: unshare it");
         }
-        return insert_tpk(db, std::nullopt, tpk, now, sequence);
+        if (before.state == state) return before;
+        TRY(check_tpk_step(before.state, state));
+        if (state == TpkState::active) TRY(retire_active_tpk(db, now));
+        TRY(update_tpk_state(db, id, state, now));
+        return select_tpk(db, id);
+      },
+      deadline);
+}
+
+Result<std::size_t> SqliteStore::purge_tpks(WallTime before, Deadline deadline) {
+  return change_for<std::size_t>(
+      [before_ms = to_ms(before)](SqliteDatabase& db) -> Result<std::size_t> {
+        std::vector<ByteVector> ids;
+        {
+          SqliteStatement select =
+              TRY(db.prepare("SELECT tpk_id FROM tpks WHERE owner_id IS NULL AND state IN (2, 4) "
+                             "AND state_ms < ?1"));
+          select.bind(1, before_ms);
+          while (TRY(select.step())) ids.push_back(to_vector(select.blob(0)));
+        }
+        for (const ByteVector& id : ids) {
+          TRY(next_change(db, ChangeSubject::own_tpk, id));
+          SqliteStatement erase = TRY(db.prepare("DELETE FROM tpks WHERE tpk_id = ?1"));
+          TRY(erase.bind(1, Bytes(id)).run());
+        }
+        return ids.size();
       },
       deadline);
 }
@@ -507,10 +597,8 @@ Result<IdentityPage> SqliteStore::list(std::string_view prefix, std::string_view
 }
 
 Result<Tpk> SqliteStore::active_tpk(Deadline deadline) {
-  return read<Tpk>(deadline, [&](SqliteDatabase& db) -> Result<Tpk> {
-    SqliteStatement select =
-        TRY(db.prepare("SELECT tpk_id, wrapped, NULL, state, created_ms, change_sequence FROM tpks "
-                       "WHERE owner_id IS NULL AND state = 1"));
+  return read<Tpk>(deadline, [](SqliteDatabase& db) -> Result<Tpk> {
+    SqliteStatement select = TRY(db.prepare(SELECT_TPK "WHERE t.owner_id IS NULL AND t.state = 1"));
     if (!TRY(select.step())) {
       return fail(Category::not_found, "the KMS has no active ticket protection key");
     }
@@ -519,14 +607,16 @@ Result<Tpk> SqliteStore::active_tpk(Deadline deadline) {
 }
 
 Result<Tpk> SqliteStore::find_tpk(Bytes tpk_id, Deadline deadline) {
-  return read<Tpk>(deadline, [&](SqliteDatabase& db) -> Result<Tpk> {
-    SqliteStatement select = TRY(db.prepare(
-        "SELECT t.tpk_id, t.wrapped, i.uri, t.state, t.created_ms, t.change_sequence "
-        "FROM tpks AS t LEFT JOIN identities AS i ON i.id = t.owner_id WHERE t.tpk_id = ?1"));
-    if (!TRY(select.bind(1, tpk_id).step())) {
-      return fail(Category::not_found, "there is no ticket protection key with this id");
-    }
-    return read_tpk(select);
+  return read<Tpk>(deadline, [&](SqliteDatabase& db) { return select_tpk(db, tpk_id); });
+}
+
+Result<std::vector<Tpk>> SqliteStore::list_tpks(Deadline deadline) {
+  return read<std::vector<Tpk>>(deadline, [](SqliteDatabase& db) -> Result<std::vector<Tpk>> {
+    SqliteStatement select =
+        TRY(db.prepare(SELECT_TPK "WHERE t.owner_id IS NULL ORDER BY t.created_ms, t.tpk_id"));
+    std::vector<Tpk> tpks;
+    while (TRY(select.step())) tpks.push_back(read_tpk(select));
+    return tpks;
   });
 }
 

@@ -49,7 +49,10 @@ class SqliteStore final : public IdentityStore {
   Result<Identity> set_psk(std::string_view uri, WrappedKey psk, Deadline deadline) override;
   Result<Identity> share_tpk(std::string_view uri, WrappedKey tpk, Deadline deadline) override;
   Result<std::size_t> unshare_tpk(std::string_view uri, Bytes tpk_id, Deadline deadline) override;
-  Result<void> activate_tpk(WrappedKey tpk, Deadline deadline) override;
+  Result<Tpk> add_tpk(WrappedKey tpk, TpkState state, Deadline deadline) override;
+  Result<Tpk> set_tpk_state(Bytes tpk_id, TpkState state, Deadline deadline) override;
+  Result<std::vector<Tpk>> list_tpks(Deadline deadline) override;
+  Result<std::size_t> purge_tpks(WallTime before, Deadline deadline) override;
   Result<Tpk> active_tpk(Deadline deadline) override;
   Result<Tpk> find_tpk(Bytes tpk_id, Deadline deadline) override;
   Result<std::vector<Change>> changes_since(std::uint64_t sequence, std::size_t limit,

@@ -211,7 +211,7 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
     auto tpk = source == Source::cache ? parts_.keys.cached_tpk(id->data)
                                        : parts_.keys.find_tpk(id->data, deadline());
     if (!tpk && tpk.error().category() == Category::not_found) {
-      return refuse_tpk("the ticket names a TPK that is not there");
+      return refuse_tpk(tpk.error().text());
     }
     if (!tpk) return refuse("store", tpk.error());
     if (*tpk == nullptr) return Step::ask_store;

@@ -80,6 +80,9 @@ class TpkCommands {
  private:
   Result<void> share();
   Result<void> unshare();
+  Result<void> prepare();
+  Result<void> change(Result<v1::Tpk> (AdminClient::*call)(const std::string&));
+  Result<void> show();
 
   Session& session_;
   std::string identity_;

@@ -121,4 +121,31 @@ Result<std::uint32_t> AdminClient::unshare_tpk(const std::string& uri, const std
   return TRY(impl_->call(&Stub::UnshareTpk, request, "unshare TPK")).removed();
 }
 
+Result<v1::Tpk> AdminClient::prepare_tpk() {
+  return std::move(
+      *TRY(impl_->call(&Stub::PrepareTpk, v1::PrepareTpkRequest(), "prepare TPK")).mutable_tpk());
+}
+
+Result<v1::Tpk> AdminClient::activate_tpk(const std::string& tpk_id) {
+  v1::ActivateTpkRequest request;
+  request.set_tpk_id(tpk_id);
+  return std::move(*TRY(impl_->call(&Stub::ActivateTpk, request, "activate TPK")).mutable_tpk());
+}
+
+Result<v1::Tpk> AdminClient::retire_tpk(const std::string& tpk_id) {
+  v1::RetireTpkRequest request;
+  request.set_tpk_id(tpk_id);
+  return std::move(*TRY(impl_->call(&Stub::RetireTpk, request, "retire TPK")).mutable_tpk());
+}
+
+Result<v1::Tpk> AdminClient::revoke_tpk(const std::string& tpk_id) {
+  v1::RevokeTpkRequest request;
+  request.set_tpk_id(tpk_id);
+  return std::move(*TRY(impl_->call(&Stub::RevokeTpk, request, "revoke TPK")).mutable_tpk());
+}
+
+Result<v1::ListTpksResponse> AdminClient::list_tpks() {
+  return impl_->call(&Stub::ListTpks, v1::ListTpksRequest(), "list TPKs");
+}
+
 }  // namespace keystub::kmsctl

@@ -42,6 +42,11 @@ class AdminClient {
   Result<v1::ShareTpkResponse> share_tpk(const std::string& uri);
   // An empty id: all. Returns how many were taken back.
   Result<std::uint32_t> unshare_tpk(const std::string& uri, const std::string& tpk_id);
+  Result<v1::Tpk> prepare_tpk();
+  Result<v1::Tpk> activate_tpk(const std::string& tpk_id);
+  Result<v1::Tpk> retire_tpk(const std::string& tpk_id);
+  Result<v1::Tpk> revoke_tpk(const std::string& tpk_id);
+  Result<v1::ListTpksResponse> list_tpks();
 
  private:
   struct Impl;

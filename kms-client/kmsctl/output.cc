@@ -47,6 +47,16 @@ std::string state_name(v1::IdentityState state) {
   }
 }
 
+std::string state_name(v1::TpkState state) {
+  switch (state) {
+    case v1::TPK_STATE_ACTIVE: return "active";
+    case v1::TPK_STATE_RETIRED: return "retired";
+    case v1::TPK_STATE_PREPARED: return "prepared";
+    case v1::TPK_STATE_REVOKED: return "revoked";
+    default: return "unknown";
+  }
+}
+
 std::string time_text(const google::protobuf::Timestamp& time) {
   return google::protobuf::util::TimeUtil::ToString(time);
 }
@@ -85,6 +95,13 @@ std::vector<Row> identity_rows(const v1::Identity& identity) {
           {"create_time", time_text(identity.create_time())},
           {"update_time", time_text(identity.update_time())},
           {"change_sequence", identity.change_sequence()}};
+}
+
+std::vector<Row> tpk_rows(const v1::Tpk& tpk) {
+  return {{"tpk_id", id_text(tpk.tpk_id())},
+          {"state", state_name(tpk.state())},
+          {"create_time", time_text(tpk.create_time())},
+          {"state_time", time_text(tpk.state_time())}};
 }
 
 Json to_json(const std::vector<Row>& rows) {
@@ -165,6 +182,24 @@ void IdentityList::add(const v1::Identity& identity) {
 void IdentityList::finish() {
   begin();
   if (format_ == Format::json) out_ << (empty_ ? "]\n" : "\n]\n");
+}
+
+void print_tpk(std::ostream& out, Format format, const v1::Tpk& tpk) {
+  print_rows(out, format, tpk_rows(tpk));
+}
+
+void print_tpks(std::ostream& out, Format format, const v1::ListTpksResponse& tpks) {
+  if (format == Format::json) {
+    Json all = Json::array();
+    for (const v1::Tpk& tpk : tpks.tpks()) all.push_back(to_json(tpk_rows(tpk)));
+    out << dump(all) << '\n';
+    return;
+  }
+  out << fmt::format("{:<24} {:<9} {:<28} {}\n", "TPK", "STATE", "SINCE", "CREATED");
+  for (const v1::Tpk& tpk : tpks.tpks()) {
+    out << fmt::format("{:<24} {:<9} {:<28} {}\n", id_text(tpk.tpk_id()), state_name(tpk.state()),
+                       time_text(tpk.state_time()), time_text(tpk.create_time()));
+  }
 }
 
 std::vector<Row> policy_rows(const mikey::TicketPolicy& policy) {

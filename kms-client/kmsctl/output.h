@@ -40,6 +40,9 @@ class IdentityList {
   bool empty_ = true;
 };
 
+void print_tpk(std::ostream& out, Format format, const v1::Tpk& tpk);
+void print_tpks(std::ostream& out, Format format, const v1::ListTpksResponse& tpks);
+
 // An id that may be any octets: as it is when it is printable ASCII, else "hex:…".
 std::string id_text(std::string_view octets);
 // Back again; "hex:…" is decoded.

@@ -1,5 +1,5 @@
 // kmsctl tpk share|unshare: ticket protection keys of initiators that issue their own tickets
-// (mode 3, RFC 6043 4.1.1).
+// (mode 3, RFC 6043 4.1.1). kmsctl tpk prepare|activate|retire|revoke|show: those of the KMS.
 #include <unistd.h>
 
 #include <filesystem>
@@ -27,7 +27,8 @@ Result<void> check_new_file(const std::filesystem::path& file) {
 }  // namespace
 
 TpkCommands::TpkCommands(service::Verb& top, Session& session) : session_(session) {
-  service::Verb& tpk = top.verb("tpk", "Ticket protection keys for mode 3.");
+  service::Verb& tpk =
+      top.verb("tpk", "Ticket protection keys: the KMS's own, and those shared for mode 3.");
   tpk.verb("share", "Makes a key with which the identity issues tickets itself; shown once.")
       .required_option("--identity", identity_, "The identity's URI.")
       .option("--out", out_, "New file for the key (hex, mode 0600).")
@@ -37,6 +38,24 @@ TpkCommands::TpkCommands(service::Verb& top, Session& session) : session_(sessio
       .required_option("--identity", identity_, "The identity's URI.")
       .option("--tpk-id", tpk_id_, "Which key. Default: all of the identity.")
       .action([this] { return exit_code_of(unshare()); });
+
+  tpk.verb("prepare", "Makes a key for the KMS, to be activated later.").action([this] {
+    return exit_code_of(prepare());
+  });
+  const auto change = [&](const char* name, const char* help,
+                          Result<v1::Tpk> (AdminClient::*call)(const std::string&)) {
+    tpk.verb(name, help).argument("tpk-id", tpk_id_, "Which key.").action([this, call] {
+      return exit_code_of(this->change(call));
+    });
+  };
+  change("activate", "New tickets are sealed under it; the one before it is retired.",
+         &AdminClient::activate_tpk);
+  change("retire", "Gives up a prepared key.", &AdminClient::retire_tpk);
+  change("revoke", "Tickets under it no longer resolve; its key is erased. Not undone.",
+         &AdminClient::revoke_tpk);
+  tpk.verb("show", "Shows the keys of the KMS and their states.").action([this] {
+    return exit_code_of(show());
+  });
 }
 
 Result<void> TpkCommands::share() {
@@ -69,6 +88,25 @@ Result<void> TpkCommands::unshare() {
   const auto removed = TRY(admin->unshare_tpk(identity_, TRY(id_octets(tpk_id_))));
   print_rows(session_.out, session_.format(),
              {{"identity", identity_}, {"removed", std::uint64_t{removed}}});
+  return {};
+}
+
+Result<void> TpkCommands::prepare() {
+  const auto admin = TRY(session_.admin());
+  print_tpk(session_.out, session_.format(), TRY(admin->prepare_tpk()));
+  return {};
+}
+
+Result<void> TpkCommands::change(Result<v1::Tpk> (AdminClient::*call)(const std::string&)) {
+  const auto admin = TRY(session_.admin());
+  const std::string id = TRY(id_octets(tpk_id_));
+  print_tpk(session_.out, session_.format(), TRY((admin.get()->*call)(id)));
+  return {};
+}
+
+Result<void> TpkCommands::show() {
+  const auto admin = TRY(session_.admin());
+  print_tpks(session_.out, session_.format(), TRY(admin->list_tpks()));
   return {};
 }
 

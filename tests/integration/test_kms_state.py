@@ -71,6 +71,30 @@ class KmsState(unittest.TestCase):
         self.assertNotEqual(answer.wait(20), 0)
         self.assertEqual(answer.events("answer made"), [])
 
+    def test_tpk_is_rotated_and_revoked_by_an_operator(self):
+        """KMS-3: old tickets resolve after a rotation, and not after a revocation."""
+        transfer = self.folder / "transfer"
+        self.assertEqual(self.request("--transfer-init", transfer).returncode, 0)
+        resolve = ("resolve", BOB, self.bob_key, "--transfer-init", transfer)
+        [first] = json.loads(self.kms.ctl_ok("--output", "json", "tpk", "show"))
+        self.assertEqual(first["state"], "active")
+        self.assertEqual(self.kms.ctl("tpk", "revoke", first["tpk_id"]).returncode, 7)
+
+        second = json.loads(self.kms.ctl_ok("--output", "json", "tpk", "prepare"))
+        self.kms.ctl_ok("tpk", "activate", second["tpk_id"])
+        self.assertEqual(self.ticket(*resolve).returncode, 0)
+        self.kms.ctl_ok("tpk", "revoke", first["tpk_id"])
+        self.assertNotEqual(self.ticket(*resolve).returncode, 0)
+        states = {tpk["tpk_id"]: tpk["state"]
+                  for tpk in json.loads(self.kms.ctl_ok("--output", "json", "tpk", "show"))}
+        self.assertEqual(states, {first["tpk_id"]: "revoked", second["tpk_id"]: "active"})
+        self.assertEqual(self.request("--transfer-init", self.folder / "new").returncode, 0)
+        self.assertEqual(self.ticket("resolve", BOB, self.bob_key, "--transfer-init",
+                                     self.folder / "new").returncode, 0)
+        self.kms.daemon.kill()
+        self.kms.start()
+        self.assertNotEqual(self.ticket(*resolve).returncode, 0)
+
     def test_kill_and_restart_forgets_nothing(self):
         """KMS-6: kill -9: what was acknowledged is there, audited, and new messages pass."""
         bob = house.User(self.kms, self.folder / "dave", "sip:dave@example.com")

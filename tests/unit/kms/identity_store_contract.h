@@ -134,22 +134,60 @@ TEST_P(IdentityStoreContract, RemovesAnIdentityWithAllItsKeys) {
 // KMS-3
 TEST_P(IdentityStoreContract, KMS_3_HasOneActiveTpkAndKeepsTheRetiredOnes) {
   EXPECT_EQ(store->active_tpk(soon()).error().category(), Category::not_found);
-  ASSERT_TRUE(store->activate_tpk(key("tpk-1", "first"), soon()).has_value());
-  ASSERT_TRUE(store->activate_tpk(key("tpk-2", "second"), soon()).has_value());
+  ASSERT_TRUE(store->add_tpk(key("tpk-1", "first"), TpkState::active, soon()).has_value());
+  ASSERT_TRUE(store->add_tpk(key("tpk-2", "second"), TpkState::active, soon()).has_value());
   EXPECT_EQ(as_text(store->active_tpk(soon()).value().key.id), "tpk-2");
   const Tpk retired = store->find_tpk(as_bytes("tpk-1"), soon()).value();
   EXPECT_EQ(retired.state, TpkState::retired);
   EXPECT_EQ(as_text(retired.key.wrapped), "first");
   EXPECT_FALSE(retired.owner.has_value());
-  EXPECT_EQ(store->activate_tpk(key("tpk-1"), soon()).error().category(), Category::conflict);
+  EXPECT_EQ(store->add_tpk(key("tpk-1"), TpkState::active, soon()).error().category(),
+            Category::conflict);
   EXPECT_EQ(as_text(store->active_tpk(soon()).value().key.id), "tpk-2") << "rolled back as a whole";
+}
+
+TEST_P(IdentityStoreContract, KMS_3_ATpkLivesFromPreparedOverActiveToRetiredOrRevoked) {
+  ASSERT_TRUE(store->add_tpk(key("one"), TpkState::active, soon()).has_value());
+  const Tpk prepared = store->add_tpk(key("two"), TpkState::prepared, soon()).value();
+  EXPECT_EQ(prepared.state, TpkState::prepared);
+  EXPECT_EQ(as_text(store->active_tpk(soon()).value().key.id), "one") << "a prepared one waits";
+  const auto set = [&](std::string_view id, TpkState state) {
+    return store->set_tpk_state(as_bytes(id), state, soon());
+  };
+  EXPECT_EQ(set("one", TpkState::retired).error().category(), Category::conflict);
+  EXPECT_EQ(set("one", TpkState::revoked).error().category(), Category::conflict);
+
+  clock.advance(std::chrono::seconds(5));
+  const Tpk active = set("two", TpkState::active).value();
+  EXPECT_EQ(active.state, TpkState::active);
+  EXPECT_EQ(active.state_since - active.created, std::chrono::seconds(5));
+  EXPECT_EQ(store->find_tpk(as_bytes("one"), soon()).value().state, TpkState::retired);
+  EXPECT_EQ(set("one", TpkState::active).error().category(), Category::conflict);
+  EXPECT_EQ(set("two", TpkState::active).value().change_sequence, active.change_sequence);
+
+  const Tpk revoked = set("one", TpkState::revoked).value();
+  EXPECT_TRUE(revoked.key.wrapped.empty()) << "its key is gone";
+  EXPECT_EQ(set("one", TpkState::active).error().category(), Category::conflict);
+  EXPECT_EQ(set("nothing", TpkState::active).error().category(), Category::not_found);
+  make(kAlice);
+  ASSERT_TRUE(store->share_tpk(kAlice, key("shared"), soon()).has_value());
+  EXPECT_EQ(set("shared", TpkState::revoked).error().category(), Category::conflict);
+
+  const auto all = store->list_tpks(soon()).value();
+  ASSERT_EQ(all.size(), 2U) << "those of the KMS";
+  EXPECT_EQ(all[0].state, TpkState::revoked);
+  EXPECT_EQ(all[1].state, TpkState::active);
+  EXPECT_EQ(store->purge_tpks(clock.now(), soon()).value(), 0U) << "not older than that";
+  clock.advance(std::chrono::seconds(1));
+  EXPECT_EQ(store->purge_tpks(clock.now(), soon()).value(), 1U);
+  EXPECT_EQ(store->list_tpks(soon()).value().size(), 1U);
 }
 
 // KMS-8
 TEST_P(IdentityStoreContract, KMS_8_ASharedTpkNamesItsOwnerAndIsNeverTheActiveOne) {
   make(kAlice);
   make(kBob);
-  ASSERT_TRUE(store->activate_tpk(key("own"), soon()).has_value());
+  ASSERT_TRUE(store->add_tpk(key("own"), TpkState::active, soon()).has_value());
   ASSERT_TRUE(store->share_tpk(kAlice, key("shared-1"), soon()).has_value());
   const Identity alice = store->share_tpk(kAlice, key("shared-2"), soon()).value();
   EXPECT_THAT(ids(alice.shared_tpks), ::testing::ElementsAre("shared-1", "shared-2"));
@@ -168,7 +206,7 @@ TEST_P(IdentityStoreContract, KMS_8_ASharedTpkNamesItsOwnerAndIsNeverTheActiveOn
 TEST_P(IdentityStoreContract, TellsWhatChangedSinceASequence) {
   const Identity alice = make(kAlice);
   make(kBob);
-  ASSERT_TRUE(store->activate_tpk(key("tpk-1"), soon()).has_value());
+  ASSERT_TRUE(store->add_tpk(key("tpk-1"), TpkState::active, soon()).has_value());
   const Identity suspended = store->set_state(kAlice, IdentityState::suspended, soon()).value();
   ASSERT_TRUE(store->remove(kBob, soon()).has_value());
 
@@ -198,7 +236,7 @@ TEST_P(IdentityStoreContract, TheListenerHearsOfAChangeBeforeItIsAcknowledged) {
   };
   make(kAlice);
   EXPECT_THAT(heard_now(), ::testing::ElementsAre(kAlice));
-  ASSERT_TRUE(store->activate_tpk(key("tpk-1"), soon()).has_value());
+  ASSERT_TRUE(store->add_tpk(key("tpk-1"), TpkState::active, soon()).has_value());
   EXPECT_THAT(heard_now(), ::testing::ElementsAre(kAlice, "tpk-1"));
   EXPECT_FALSE(store->create(kAlice, IdentityKind::user, {}, soon()).has_value());
   EXPECT_EQ(heard_now().size(), 2U) << "a refused change is none";

@@ -64,8 +64,17 @@ class TroubledStore final : public IdentityStore {
   Result<std::size_t> unshare_tpk(std::string_view uri, Bytes tpk_id, Deadline deadline) override {
     return store_.unshare_tpk(uri, tpk_id, deadline);
   }
-  Result<void> activate_tpk(WrappedKey tpk, Deadline deadline) override {
-    return store_.activate_tpk(std::move(tpk), deadline);
+  Result<Tpk> add_tpk(WrappedKey tpk, TpkState state, Deadline deadline) override {
+    return store_.add_tpk(std::move(tpk), state, deadline);
+  }
+  Result<Tpk> set_tpk_state(Bytes tpk_id, TpkState state, Deadline deadline) override {
+    return store_.set_tpk_state(tpk_id, state, deadline);
+  }
+  Result<std::vector<Tpk>> list_tpks(Deadline deadline) override {
+    return store_.list_tpks(deadline);
+  }
+  Result<std::size_t> purge_tpks(WallTime before, Deadline deadline) override {
+    return store_.purge_tpks(before, deadline);
   }
   Result<Tpk> active_tpk(Deadline deadline) override { return store_.active_tpk(deadline); }
   Result<Tpk> find_tpk(Bytes tpk_id, Deadline deadline) override {

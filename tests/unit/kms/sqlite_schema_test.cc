@@ -90,5 +90,51 @@ TEST_F(SqliteSchemaTest, TheStoreRefusesADatabaseOfANewerKms) {
   EXPECT_EQ(refused.error().category(), Category::conflict);
 }
 
+TEST_F(SqliteSchemaTest, TheStoreOpensADatabaseOfEveryEarlierSchemaWithAllThatIsInIt) {
+  const testing::FakeClock clock;
+  OpenSslRandom random;
+  const Kek kek = Kek::from_octets(ByteVector(Kek::kSize, 1)).value();
+  const auto migrations = schema_migrations();
+  for (std::size_t version = 1; version < migrations.size(); ++version) {
+    const auto store_path = folder.write("v" + std::to_string(version) + ".db", "");
+    {
+      const auto database = open(store_path);
+      ASSERT_TRUE(migrate(*database, store_path, migrations.first(version)).has_value());
+      // What every schema has, with the columns of the first.
+      ASSERT_TRUE(database
+                      ->execute("INSERT INTO identities VALUES (1, 'sip:a@x', 1, 2, 10, 20, 1);"
+                                "INSERT INTO psks VALUES (x'01', 1, x'0102', 10, 1);"
+                                "UPDATE change_counter SET value = 3;")
+                      .has_value());
+      if (version == 1) {
+        ASSERT_TRUE(database
+                        ->execute("INSERT INTO tpks VALUES (x'0a', NULL, 1, x'0a0a', 10, 2);"
+                                  "INSERT INTO tpks VALUES (x'0b', NULL, 2, x'0b0b', 5, 2);"
+                                  "INSERT INTO tpks VALUES (x'0c', 1, 1, x'0c0c', 10, 3);")
+                        .has_value());
+      }
+      const ByteVector check = kek.make_check_value(random).value();
+      SqliteStatement insert =
+          database->prepare("INSERT INTO meta (name, value) VALUES ('kek_check', ?1)").value();
+      ASSERT_TRUE(insert.bind(1, Bytes(check)).run().has_value());
+    }
+    SqliteStoreOptions options;
+    options.path = store_path;
+    const auto opened = SqliteStore::open(options, kek, clock);
+    ASSERT_TRUE(opened.has_value()) << opened.error().text();
+    const auto soon = Deadline::in(std::chrono::seconds(20));
+    const Identity identity = (*opened)->find("sip:a@x", soon).value();
+    EXPECT_EQ(identity.state, IdentityState::suspended);
+    EXPECT_EQ(identity.psks.size(), 1U);
+    EXPECT_EQ(identity.shared_tpks.size(), 1U);
+    const auto tpks = (*opened)->list_tpks(soon).value();
+    ASSERT_EQ(tpks.size(), 2U);
+    EXPECT_EQ(tpks[0].state, TpkState::retired);
+    EXPECT_EQ(tpks[1].state, TpkState::active);
+    EXPECT_EQ(tpks[1].key.wrapped, (ByteVector{0x0a, 0x0a}));
+    EXPECT_EQ(tpks[1].state_since, tpks[1].created);
+  }
+}
+
 }  // namespace
 }  // namespace keystub::kms

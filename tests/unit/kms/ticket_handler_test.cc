@@ -305,7 +305,33 @@ TEST_F(TicketHandlerTest, KMS_3_TicketsUnderARetiredTpkGoOnResolving) {
   EXPECT_TRUE(resolve(kBob, after.message()).has_value());
   const auto message = mikey::Message::parse(after.message()).value();
   const auto data = mikey::parse_ticket_data(*message.ticket, "TRANSFER_INIT").value();
-  EXPECT_EQ(to_vector(data.idr_psk->data), *rotated) << "new tickets name the new TPK";
+  EXPECT_EQ(to_vector(data.idr_psk->data), rotated->key.id) << "new tickets name the new TPK";
+}
+
+TEST_F(TicketHandlerTest, KMS_3_TicketsUnderARevokedTpkResolveNoMoreAtOnce) {
+  const auto before = offer_to({kBob});
+  ASSERT_TRUE(resolve(kBob, before.message()).has_value());
+  const auto old = store->active_tpk(Deadline::in(kTimeout)).value();
+  ASSERT_TRUE(admin->rotate_tpk(operator_caller).has_value());
+  ASSERT_TRUE(resolve(kBob, before.message()).has_value()) << "retired: it is in the cache";
+  ASSERT_TRUE(admin->revoke_tpk(operator_caller, old.key.id).has_value());
+  EXPECT_FALSE(resolve(kBob, before.message()).has_value());
+  EXPECT_EQ(error_no(), ErrorNo::invalid_ticket);
+  EXPECT_TRUE(resolve(kBob, offer_to({kBob}).message()).has_value());
+}
+
+TEST_F(TicketHandlerTest, KMS_3_APreparedTpkSealsNothingUntilItIsActivated) {
+  const auto prepared = admin->prepare_tpk(operator_caller).value();
+  const auto tpk_of = [](const mikey::TransferOffer& offer) {
+    const auto message = mikey::Message::parse(offer.message()).value();
+    return to_vector(
+        mikey::parse_ticket_data(*message.ticket, "TRANSFER_INIT").value().idr_psk->data);
+  };
+  EXPECT_NE(tpk_of(offer_to({kBob})), prepared.key.id);
+  ASSERT_TRUE(admin->activate_tpk(operator_caller, prepared.key.id).has_value());
+  const auto after = offer_to({kBob});
+  EXPECT_EQ(tpk_of(after), prepared.key.id);
+  EXPECT_TRUE(resolve(kBob, after.message()).has_value());
 }
 
 // [6043-A-03] [6043-A.1-08]

@@ -37,7 +37,7 @@ class VectorKms {
     const KeyBinding binding{own ? KeyKind::own_tpk : KeyKind::shared_tpk, owner, tpk_id};
     const WrappedKey tpk{tpk_id, kek.wrap(scenario.octets("tpk"), binding, random).value()};
     if (own) {
-      ASSERT_TRUE(store.activate_tpk(tpk, soon()));
+      ASSERT_TRUE(store.add_tpk(tpk, TpkState::active, soon()));
     } else {
       ASSERT_TRUE(store.share_tpk(owner, tpk, soon()));
     }
