@@ -753,10 +753,19 @@ TEST_F(Compliance, UnexpectedPayloadsInTpDataAreIgnored) {
 
 // [6043-6.10-16]
 TEST_F(Compliance, TheKmsIgnoresKInAWish) {
-  constexpr std::uint8_t kK =
-      0x02;  // in the second flag octet: L M N O and Res follow in the third
+  // In the octet of the flags E to L. D is the last bit of the octet before.
+  constexpr std::uint8_t kK = 0x02;
+  constexpr std::uint8_t kL = 0x01;
   EXPECT_EQ(refusal("REQUEST_INIT",
                     [](Pieces& message) { message.find(PayloadType::tp).octets[6] |= kK; }),
+            "accepted");
+  // K demands D; a K that is ignored does not.
+  EXPECT_EQ(refusal("REQUEST_INIT",
+                    [](Pieces& message) {
+                      ByteVector& tp = message.find(PayloadType::tp).octets;
+                      tp[5] &= 0xFE;
+                      tp[6] |= kK | kL;
+                    }),
             "accepted");
 }
 

@@ -23,6 +23,7 @@ class ErrorMessages : public Exchanges {
 };
 
 // [6043-5.4-13]
+// [6043-5.4-05] [3830-5.1.2-02]
 TEST_F(ErrorMessages, AuthenticatedOneEndsTheRequestWithItsNumber) {
   const ByteVector error = at_kms_.refuse(env_, ErrorNo::invalid_tppar).value();
   EXPECT_TRUE(request_.read_error(error).value().authenticated);
@@ -34,7 +35,24 @@ TEST_F(ErrorMessages, AuthenticatedOneEndsTheRequestWithItsNumber) {
   }
 }
 
+// [6043-5.4-09] [6043-5.4-10] [6043-5.4-11]
+TEST_F(ErrorMessages, EachHasTheHeaderOfTheMessageInErrorAndAFreshTimestamp) {
+  clock_.advance(std::chrono::seconds(2));
+  const Header& about = at_kms_.message().header;
+  ASSERT_TRUE(about.v_flag);
+  for (const ByteVector& error : {at_kms_.refuse(env_, ErrorNo::invalid_id).value(),
+                                  build_error(env_, about, ErrorNo::invalid_id).value()}) {
+    const Message message = Message::parse(error).value();
+    EXPECT_EQ(message.header.data_type, DataType::error);
+    EXPECT_EQ(message.header.prf, about.prf);
+    EXPECT_EQ(message.header.csb_id, about.csb_id);
+    EXPECT_FALSE(message.header.v_flag);
+    EXPECT_EQ(message.t->to_wall_time(), clock_.now());
+  }
+}
+
 // RFC 3830 5.1.2: only a recommendation, and a genuine one becomes one when V is left out.
+// [6043-5.4-04] [3830-5.1.2-04] [3830-5.1.2-05]
 TEST_F(ErrorMessages, OneWithoutVIsRefusedByACallerThatRequiresV) {
   const ByteVector error = build_error(env_, at_kms_.message().header, ErrorNo::invalid_id).value();
   EXPECT_FALSE(request_.read_error(error).value().authenticated);
@@ -79,6 +97,7 @@ TEST_F(ErrorMessages, OneAboutTheRequestDoesNotPassForOneAboutTheResponse) {
 }
 
 // [6043-5.4-08] [4563-5-01]
+// [3830-5.1.2-03]
 TEST_F(ErrorMessages, SupportedPoliciesGoWithTheGenericIdMap) {
   const SecurityPolicy policy{1, ProtType::srtp, {0, 1, 1}};
   const ByteVector error =

@@ -21,6 +21,7 @@ constexpr std::chrono::sys_days day(int year, unsigned month, unsigned day_of_mo
 constexpr WallTime kRollOver = at(day(2036, 2, 7), 6h + 28min + 16s);
 
 // [6043-6.3-01] [6043-6.10-25] [6043-6.10-26]
+// [3830-4.2.8-01]
 TEST(Timestamps, AreReadAsTimesFrom1968To2104) {
   struct Row {
     WallTime time;
@@ -44,6 +45,7 @@ TEST(Timestamps, AreReadAsTimesFrom1968To2104) {
 }
 
 // RFC 3830 6.6: COUNTER is padded with leading zeros. [6043-6.3-02]
+// [3830-6.6-01]
 TEST(Timestamps, OfThirtyTwoBitsArePaddedToSixtyFour) {
   EXPECT_EQ((Timestamp{TsType::counter, 0x01020304}.as_64_bits()), 0x0000000001020304U);
   EXPECT_EQ((Timestamp{TsType::ntp_utc_32, 0x01020304}.as_64_bits()), 0x0102030400000000U);
