@@ -31,7 +31,7 @@ Result<void> require_same_header(const Message& response, PrfFunc prf, std::uint
 }
 
 Result<void> require_empty_map(const Message& message) {
-  if (message.header.map_type != CsIdMapType::empty) {
+  if (message.header.map_type != CsIdMapType::empty || message.header.cs_count != 0) {
     return fail(Category::malformed,
                 std::string(message.name()) + " must use the Empty map with #CS = 0",
                 Place{message.name(), "HDR", "RFC 6043 4.2.1.1", 9});

@@ -5,11 +5,15 @@ namespace {
 
 // Walks a nested chain, so that it can be read later without surprise. A TP or TICKET in it is
 // skipped by its lengths.
-Result<void> check_chain(Result<PayloadWalker> chain) {
+Result<void> check_chain(Result<PayloadWalker> chain, std::string_view message) {
   PayloadWalker walker = TRY(std::move(chain));
-  while (TRY(walker.next())) {
+  for (;;) {
+    const std::optional<Payload> payload = TRY(walker.next());
+    if (!payload) return {};
+    if (const auto* kemac = std::get_if<KemacView>(&payload->value)) {
+      TRY(kemac->check_plain_keys(message));
+    }
   }
-  return {};
 }
 
 // Puts the payloads of a message where they are found by name. One overload per kind of payload
@@ -44,17 +48,20 @@ class Sorter {
     return {};
   }
   Result<void> operator()(const TicketPolicyView& tp) {
-    TRY(check_chain(tp.payloads(message_.name())));
+    TRY(check_chain(tp.payloads(message_.name()), message_.name()));
     return set_once(message_.tp, tp);
   }
   Result<void> operator()(const TicketView& ticket) {
-    TRY(check_chain(ticket.policy.payloads(message_.name())));
+    TRY(check_chain(ticket.policy.payloads(message_.name()), message_.name()));
     if (!ticket.initiator_data.empty()) {
-      TRY(check_chain(ticket.initiator_payloads(message_.name())));
+      TRY(check_chain(ticket.initiator_payloads(message_.name()), message_.name()));
     }
     return set_once(message_.ticket, ticket);
   }
-  Result<void> operator()(const KemacView& kemac) { return set_once(message_.kemac, kemac); }
+  Result<void> operator()(const KemacView& kemac) {
+    TRY(kemac.check_plain_keys(message_.name(), kemac_layout(message_.header.data_type)));
+    return set_once(message_.kemac, kemac);
+  }
   Result<void> operator()(const CertificateHashView& chash) {
     return set_once(message_.chash, chash);
   }

@@ -1,7 +1,7 @@
 // A MIKEY message on the wire: views into the caller's octets, no copy, no allocation.
-// Every length and every payload, those of TP Data and Initiator Data too, is checked once, by
-// Message::parse; Ticket Data is opaque until its ticket is opened.
-// Clauses: RFC 3830 section 6, RFC 6043 section 6.
+// Every length and every payload, those of TP Data, Initiator Data and a KEMAC in plain text too,
+// is checked once, by Message::parse; Ticket Data is opaque until its ticket is opened. Clauses:
+// RFC 3830 section 6, RFC 6043 section 6.
 #pragma once
 
 #include "mikey/payload/chain.h"

@@ -119,7 +119,6 @@ Result<TicketDataView> parse_ticket_data(const TicketView& ticket, std::string_v
   bool has_kemac = false;
   bool has_v = false;
   const auto once = [&](bool& seen, const Payload& payload) -> Result<void> {
-    if (has_v) return reader.malformed_at(payload.offset, "V must be the last of the Ticket Data");
     if (seen) {
       return reader.malformed_at(
           payload.offset, "a second " + std::string(name_of(payload.type)) + " in the Ticket Data");
@@ -131,6 +130,7 @@ Result<TicketDataView> parse_ticket_data(const TicketView& ticket, std::string_v
   for (;;) {
     const std::optional<Payload> payload = TRY(walker.next());
     if (!payload) break;
+    if (has_v) return reader.malformed_at(payload->offset, "V must be the last of the Ticket Data");
     if (const auto* t = std::get_if<Timestamp>(&payload->value)) {
       TRY(once(has_t, *payload));
       data.t = *t;
@@ -139,6 +139,7 @@ Result<TicketDataView> parse_ticket_data(const TicketView& ticket, std::string_v
       data.rand = rand->value;
     } else if (const auto* kemac = std::get_if<KemacView>(&payload->value)) {
       TRY(once(has_kemac, *payload));
+      TRY(kemac->check_plain_keys(message));
       data.kemac = *kemac;
     } else if (const auto* id = std::get_if<RoleIdentity>(&payload->value);
                id != nullptr && id->role == IdRole::psk) {

@@ -1,6 +1,12 @@
 #include "mikey/payload/crypto_session.h"
 
 namespace keystub::mikey {
+namespace {
+
+// SSRC, and with the S flag ROC and SEQ.
+constexpr std::size_t srtp_session_data_octets(bool s_flag) noexcept { return s_flag ? 10 : 4; }
+
+}  // namespace
 
 Result<SrtpId> decode_srtp_id(ByteReader& reader) {
   SrtpId id;
@@ -24,7 +30,15 @@ Result<CryptoSessionView> decode_crypto_session(ByteReader& reader) {
   session.s_flag = (s_and_count & 0x80) != 0;
   session.policies = TRY(reader.bytes(s_and_count & 0x7F, "Ps"));
   const std::uint16_t data_length = TRY(reader.u16("Session Data Length"));
+  const std::size_t data_offset = reader.offset();
   session.session_data = TRY(reader.bytes(data_length, "Session Data"));
+  if (session.prot_type == ProtType::srtp && data_length != 0 &&
+      data_length != srtp_session_data_octets(session.s_flag)) {
+    return reader.malformed_at(data_offset,
+                               "the Session Data of an SRTP session has no octets, or " +
+                                   std::to_string(srtp_session_data_octets(session.s_flag)) +
+                                   " with this S flag, and not " + std::to_string(data_length));
+  }
   const std::uint8_t spi_length = TRY(reader.u8("SPI Length"));
   session.spi = TRY(reader.bytes(spi_length, "SPI"));
   return session;

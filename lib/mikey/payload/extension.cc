@@ -3,7 +3,7 @@
 namespace keystub::mikey {
 
 KeyIdWalker ExtensionView::key_ids(std::string_view message) const noexcept {
-  ByteReader reader(message, data, data_offset);
+  ByteReader reader(message, type == ExtType::key_id ? data : Bytes(), data_offset);
   reader.enter("General Ext.", "RFC 4563 4");
   return KeyIdWalker(reader);
 }
@@ -13,7 +13,11 @@ Result<ExtensionView> decode_ext(ByteReader& reader) {
   extension.type = static_cast<ExtType>(TRY(reader.u8("Type")));
   const std::uint16_t length = TRY(reader.u16("Length"));
   extension.data_offset = reader.offset();
-  extension.data = TRY(reader.bytes(length, "Data"));
+  ByteReader data = TRY(reader.sub_reader(length, "Data"));
+  extension.data = data.rest();
+  if (extension.type == ExtType::key_id) {
+    while (!data.at_end()) TRY(decode_type_length_value(data));
+  }
   return extension;
 }
 

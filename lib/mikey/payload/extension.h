@@ -12,14 +12,15 @@ using KeyIdWalker = ItemWalker<decode_type_length_value>;
 
 struct ExtensionView {
   ExtType type = ExtType::vendor_id;
-  Bytes data;                   // at most 65535 octets; not looked into by Message::parse
+  Bytes data;                   // at most 65535 octets
   std::size_t data_offset = 0;  // in the message, for errors
 
-  // The Key ID sub-payloads of ExtType::key_id; their lengths are checked on the way.
+  // The Key ID sub-payloads of ExtType::key_id; none for another type.
   KeyIdWalker key_ids(std::string_view message) const noexcept;
 };
 
-// After the Next Payload octet.
+// After the Next Payload octet. The lengths of Key ID sub-payloads are checked, other data is kept
+// as it is.
 Result<ExtensionView> decode_ext(ByteReader& reader);
 void encode_ext(ByteWriter& writer, const ExtensionView& extension);
 

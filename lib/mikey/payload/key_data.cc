@@ -2,18 +2,29 @@
 
 namespace keystub::mikey {
 
-KeyDataWalker::KeyDataWalker(ByteReader reader) noexcept
-    : reader_(reader), next_(reader.at_end() ? PayloadType::last : PayloadType::key_data) {}
+KeyDataWalker::KeyDataWalker(ByteReader reader, KemacLayout layout) noexcept
+    : reader_(reader),
+      next_(reader.at_end()               ? PayloadType::last
+            : layout == KemacLayout::keys ? PayloadType::key_data
+                                          : PayloadType::id) {}
 
 Result<std::optional<KeyDataView>> KeyDataWalker::next() {
+  const auto read_next = [this]() -> Result<void> {
+    next_ = static_cast<PayloadType>(TRY(reader_.u8("Next payload")));
+    if (next_ != PayloadType::key_data && next_ != PayloadType::last) {
+      return reader_.malformed("a KEMAC holds key data sub-payloads only");
+    }
+    return {};
+  };
+  if (next_ == PayloadType::id) {
+    TRY(read_next());
+    sender_ = TRY(decode_id(reader_));
+  }
   if (next_ == PayloadType::last) {
     TRY(reader_.finish());
     return std::optional<KeyDataView>();
   }
-  next_ = static_cast<PayloadType>(TRY(reader_.u8("Next payload")));
-  if (next_ != PayloadType::key_data && next_ != PayloadType::last) {
-    return reader_.malformed("a KEMAC holds key data sub-payloads only");
-  }
+  TRY(read_next());
   const std::uint8_t type_and_kv = TRY(reader_.u8("Type and KV"));
   KeyDataView data;
   data.type = static_cast<KeyType>(type_and_kv >> 4);
@@ -29,6 +40,19 @@ Result<std::optional<KeyDataView>> KeyDataWalker::next() {
   }
   data.validity = TRY(decode_key_validity(reader_, static_cast<KeyValidity>(type_and_kv & 15)));
   return std::optional<KeyDataView>(data);
+}
+
+KeyDataWalker KemacView::plain_keys(std::string_view message, KemacLayout layout) const noexcept {
+  ByteReader reader(message, encr_alg == EncrAlg::null ? encr_data : Bytes(), encr_data_offset);
+  reader.enter("KEMAC", "RFC 3830 6.13");
+  return KeyDataWalker(reader, layout);
+}
+
+Result<void> KemacView::check_plain_keys(std::string_view message, KemacLayout layout) const {
+  KeyDataWalker walker = plain_keys(message, layout);
+  while (TRY(walker.next())) {
+  }
+  return {};
 }
 
 Result<KemacView> decode_kemac(ByteReader& reader) {

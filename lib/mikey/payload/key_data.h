@@ -3,6 +3,7 @@
 
 #include <optional>
 
+#include "mikey/payload/identity.h"
 #include "mikey/payload/key_validity.h"
 #include "mikey/payload/verification.h"
 
@@ -17,13 +18,23 @@ struct KeyDataView {
   KeyValidityView validity;
 };
 
+// In the messages whose envelope key protects the KEMAC, the sender's ID comes before the key data
+// (RFC 3830 6.2, RFC 4738 3.1).
+enum class KemacLayout : std::uint8_t { keys, sender_and_keys };
+constexpr KemacLayout kemac_layout(DataType type) noexcept {
+  return type == DataType::pk_init || type == DataType::rsa_r_resp ? KemacLayout::sender_and_keys
+                                                                   : KemacLayout::keys;
+}
+
 // Walks the key data in the plain text of a KEMAC, which may be empty.
 class KeyDataWalker {
  public:
   // `reader` covers exactly the plain text.
-  explicit KeyDataWalker(ByteReader reader) noexcept;
+  explicit KeyDataWalker(ByteReader reader, KemacLayout layout = KemacLayout::keys) noexcept;
   // The next sub-payload; nothing after the last one, which must end with the data.
   Result<std::optional<KeyDataView>> next();
+  // Of KemacLayout::sender_and_keys, after the first next().
+  const std::optional<IdentityView>& sender() const noexcept { return sender_; }
   // An error behind the sub-payload that was read last.
   std::unexpected<Error> malformed(std::string text) const {
     return reader_.malformed(std::move(text));
@@ -32,6 +43,7 @@ class KeyDataWalker {
  private:
   ByteReader reader_;
   PayloadType next_;
+  std::optional<IdentityView> sender_;
 };
 
 // A view of a KEMAC payload, encrypted.
@@ -42,6 +54,13 @@ struct KemacView {
   MacAlg mac_alg = MacAlg::null;
   Bytes mac;
   std::size_t encr_data_offset = 0;  // in the message, for errors
+
+  // The key data of a KEMAC that is not encrypted (EncrAlg::null).
+  KeyDataWalker plain_keys(std::string_view message,
+                           KemacLayout layout = KemacLayout::keys) const noexcept;
+  // Walks them; what is encrypted cannot be looked into.
+  Result<void> check_plain_keys(std::string_view message,
+                                KemacLayout layout = KemacLayout::keys) const;
 };
 
 // After the Next Payload octet.

@@ -193,13 +193,11 @@ namespace {
 
 // The zeroed KEMAC of a wished policy: what keys are asked for (RFC 6043 6.10).
 Result<std::vector<KeyWish>> read_wishes(const KemacView& kemac, std::string_view message) {
-  ByteReader reader(message, kemac.encr_data, kemac.encr_data_offset);
-  reader.enter("KEMAC", "RFC 6043 6.10");
+  KeyDataWalker walker = kemac.plain_keys(message);
   if (kemac.encr_alg != EncrAlg::null || kemac.mac_alg != MacAlg::null) {
-    return reader.malformed("the KEMAC of a Ticket Policy uses NULL encryption and a NULL MAC");
+    return walker.malformed("the KEMAC of a Ticket Policy uses NULL encryption and a NULL MAC");
   }
   std::vector<KeyWish> wishes;
-  KeyDataWalker walker(reader);
   for (;;) {
     const std::optional<KeyDataView> data = TRY(walker.next());
     if (!data) return wishes;

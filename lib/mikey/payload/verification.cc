@@ -2,7 +2,17 @@
 
 namespace keystub::mikey {
 
-Result<VerificationView> decode_v(ByteReader& reader) { return decode_mac(reader, "Auth alg"); }
+Result<VerificationView> decode_v(ByteReader& reader) {
+  const Place place = reader.here();
+  const VerificationView verification = TRY(decode_mac(reader, "Auth alg"));
+  if (verification.alg == MacAlg::null) {
+    return std::unexpected(
+        Error(Category::malformed, "Auth alg NULL: without a MAC anyone could change the message",
+              place)
+            .set_mikey_error_no(static_cast<std::uint8_t>(ErrorNo::invalid_mac)));
+  }
+  return verification;
+}
 
 void encode_v(ByteWriter& writer, const VerificationView& verification) {
   writer.u8(static_cast<std::uint8_t>(verification.alg));

@@ -9,15 +9,15 @@ namespace keystub::mikey {
 
 struct VerificationView {
   MacAlg alg = MacAlg::null;
-  Bytes mac;  // 0, 20 or 32 octets, as its algorithm says
+  Bytes mac;  // 20 or 32 octets, as its algorithm says
 };
 
-// After the Next Payload octet.
+// After the Next Payload octet. Auth alg NULL is refused.
 Result<VerificationView> decode_v(ByteReader& reader);
 void encode_v(ByteWriter& writer, const VerificationView& verification);
 
 // An algorithm octet and its MAC, as V and KEMAC have them. An unassigned algorithm is refused:
-// the length would be unknown.
+// the length would be unknown; NULL has no MAC.
 Result<VerificationView> decode_mac(ByteReader& reader, std::string_view alg_field);
 
 }  // namespace keystub::mikey
