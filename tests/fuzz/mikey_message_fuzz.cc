@@ -1,13 +1,85 @@
-// Any octets as a MIKEY message: parsed, walked, and given to every receiver of an exchange.
+// Any octets as a MIKEY message: parsed, walked to the last field, built again, and given to every
+// receiver of an exchange.
 #include <cstdint>
 #include <cstdlib>
 
 #include "mikey/key_mgmt_attribute.h"
+#include "mikey/message_builder.h"
 #include "mikey/request_exchange.h"
 #include "mikey/transfer_exchange.h"
 
 using namespace keystub;
 using namespace keystub::mikey;
+
+namespace {
+
+// What parse() accepted has to be readable to its last field.
+template <class T>
+T checked(Result<T> result) {
+  if (!result) std::abort();
+  return std::move(*result);
+}
+
+template <class Walker>
+void walk_items(Walker walker) {
+  while (checked(walker.next())) {
+  }
+}
+
+// Goes into everything that a payload holds.
+class Visitor {
+ public:
+  explicit Visitor(const Message& message) noexcept : message_(message) {}
+
+  // Payloads lie in their chain without a gap; returns where the last one ends.
+  std::size_t walk(PayloadWalker walker) {
+    std::size_t end = 0;
+    while (const auto payload = checked(walker.next())) {
+      if (end != 0 && payload->offset != end) std::abort();
+      end = payload->offset + payload->bytes.size();
+      if (payload->type != type_of(payload->value)) std::abort();
+      std::visit(*this, payload->value);
+    }
+    return end;
+  }
+
+  void operator()(const SecurityPolicyView& policy) { walk_items(policy.walk(message_.name())); }
+  void operator()(const ExtensionView& ext) { walk_items(ext.key_ids(message_.name())); }
+  void operator()(const KemacView& kemac) {
+    const KemacLayout layout =
+        depth_ == 0 ? kemac_layout(message_.header.data_type) : KemacLayout::keys;
+    walk_items(kemac.plain_keys(message_.name(), layout));
+  }
+  void operator()(const TicketPolicyView& policy) {
+    if (depth_ != 0) return;  // not expected inside another, so not looked into
+    ++depth_;
+    walk(checked(policy.payloads(message_.name())));
+    --depth_;
+  }
+  void operator()(const TicketView& ticket) {
+    (*this)(ticket.policy);
+    if (depth_ != 0 || ticket.initiator_data.empty()) return;
+    ++depth_;
+    walk(checked(ticket.initiator_payloads(message_.name())));
+    --depth_;
+  }
+  template <class Other>
+  void operator()(const Other&) {}
+
+ private:
+  const Message& message_;
+  int depth_ = 0;
+};
+
+// Building a message from what was read gives the same octets.
+void check_round_trip(const Message& message) {
+  MessageBuilder builder(message.header);
+  PayloadWalker walker = message.payloads();
+  while (const auto payload = checked(walker.next())) builder.payload(payload->value);
+  if (!equal(checked(std::move(builder).end_without_v()), message.bytes)) std::abort();
+}
+
+}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const Bytes octets(data, size);
@@ -16,18 +88,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (message.error().place()->offset > size) std::abort();
     return 0;
   }
-  // What parse() accepted can be walked, and its payloads cover the message without a gap.
-  std::size_t covered = 0;
-  PayloadWalker walker = message->payloads();
-  for (;;) {
-    const auto payload = walker.next();
-    if (!payload) std::abort();
-    if (!*payload) break;
-    if (covered != 0 && (*payload)->offset != covered) std::abort();
-    covered = (*payload)->offset + (*payload)->bytes.size();
-  }
-  if (covered != 0 && covered != size) std::abort();
-  if (!message->header.crypto_sessions(message->name())) std::abort();
+  walk_items(message->header.srtp_ids(message->name()));
+  walk_items(message->header.crypto_session_views(message->name()));
+  if (Visitor(*message).walk(message->payloads()) != size) std::abort();
+  check_round_trip(*message);
   (void)message->sdp_ids();
   (void)check_sdp_ids(*message, "mikey");
   if (message->ticket) {
