@@ -29,8 +29,8 @@ class Span(NamedTuple):
 
 class Payload(NamedTuple):
     """One payload; its octets include Next Payload. `fields` are those of the clause in its order,
-    without lengths and without Next Payload: numbers, Spans, or tuples of these. `inner` are the
-    chains of payloads inside."""
+    without lengths and without Next Payload: numbers, Spans, None, or tuples of these. `inner` are
+    the chains of payloads inside."""
 
     type: int
     name: str
@@ -195,7 +195,7 @@ def decode_kemac(reader):
 
 
 def decode_kv_data(reader, kv):
-    """RFC 3830 6.14: SPI, or Valid From and Valid To."""
+    """RFC 3830 6.14: nothing, (SPI,) or (Valid From, Valid To)."""
     if kv == KV_NULL:
         return ()
     if kv == KV_SPI:
@@ -206,13 +206,13 @@ def decode_kv_data(reader, kv):
 
 
 def decode_key_data(reader):
-    """Type, KV, Key data, Salt data, KV data."""
+    """Type, KV, Key data, Salt data or None, KV data."""
     type_and_kv = reader.number(1, "Type and KV")
     key_type, kv = type_and_kv >> 4, type_and_kv & 0xF
     has_salt = reader.look_up(KEY_HAS_SALT, key_type, "key type")
     key = reader.sized(2, "Key data")
-    salt = (reader.sized(2, "Salt data"),) if has_salt else ()
-    return key_type, kv, key, *salt, *decode_kv_data(reader, kv)
+    salt = reader.sized(2, "Salt data") if has_salt else None
+    return key_type, kv, key, salt, decode_kv_data(reader, kv)
 
 
 def decode_pke(reader):
@@ -227,7 +227,7 @@ def decode_dh(reader):
     value = reader.span(reader.look_up(DH_VALUE_OCTETS, group, "DH-Group"), "DH-value")
     reserved_and_kv = reader.number(1, "Reserv and KV")
     reserved, kv = reserved_and_kv >> 4, reserved_and_kv & 0xF
-    return group, value, reserved, kv, *decode_kv_data(reader, kv)
+    return group, value, reserved, kv, decode_kv_data(reader, kv)
 
 
 def decode_sign(reader):
@@ -334,11 +334,13 @@ def decode_ticket(reader):
 
 
 def skip_tp(reader):
-    """TP as an unexpected payload: its lengths and no more."""
-    return reader.span(7, "Ticket Type to Res"), reader.sized(2, "TP Data")
+    """TP Data: as an unexpected payload a TP has lengths and no more."""
+    reader.span(7, "Ticket Type to Res")
+    return (reader.sized(2, "TP Data"),)
 
 
 def skip_ticket(reader):
+    """TP Data, Ticket Data, Initiator Data."""
     return (*skip_tp(reader), reader.sized(2, "Ticket Data"), reader.sized(2, "Initiator Data"))
 
 
@@ -500,10 +502,10 @@ def check_policy(ticket_or_tp):
             if encr_alg != ENCR_NULL or mac_alg != MAC_NULL:
                 refuse(payload, "uses NULL encryption and NULL authentication")
             for key in payload.inner[0]:
-                key_type, kv, _, *rest = key.fields
+                key_type, kv, _, _, kv_data = key.fields
                 if key_type == KEY_MPK:
                     refuse(key, "is {TEK|TGK|GTGK}")
-                if kv != KV_SPI or rest[-1].length == 0:
+                if kv != KV_SPI or kv_data[0].length == 0:
                     refuse(key, "has an SPI (RFC 6043 6.2.1)")
     if (IDR, ID_RESPONDER) not in seen:
         refuse(ticket_or_tp, "one or more IDRr are expected")

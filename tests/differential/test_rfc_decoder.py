@@ -48,11 +48,11 @@ PAYLOADS = [
     ("KEMAC without keys", 1, "00 0000 00", (0, Span(14, 0), 0, Span(15, 0))),
     ("PKE to be cached", 2, "4002 c1c2", (1, Span(13, 2))),
     ("PKE of the longest length", 2, "bfff" + "00" * 0x3FFF, (2, Span(13, 0x3FFF))),
-    ("DH of OAKLEY 5", 3, "00" + "d1" * 192 + "00", (0, Span(12, 192), 0, 0)),
+    ("DH of OAKLEY 5", 3, "00" + "d1" * 192 + "00", (0, Span(12, 192), 0, 0, ())),
     ("DH of OAKLEY 1 with SPI", 3, "01" + "d1" * 96 + "01 02 5e5f",
-     (1, Span(12, 96), 0, 1, Span(110, 2))),
+     (1, Span(12, 96), 0, 1, (Span(110, 2),))),
     ("DH of OAKLEY 2 with Interval and reserved bits", 3, "02" + "d1" * 128 + "f2 01 0f 00",
-     (2, Span(12, 128), 15, 2, Span(142, 1), Span(144, 0))),
+     (2, Span(12, 128), 15, 2, (Span(142, 1), Span(144, 0)))),
     ("T in NTP-UTC", 5, "00 e000000080000000", (0, 0xE000000080000000)),
     ("T in NTP", 5, "01 e000000080000000", (1, 0xE000000080000000)),
     ("T as COUNTER", 5, "02 00000007", (2, 7)),
@@ -174,9 +174,9 @@ class DecodingByHand(unittest.TestCase):
         kemac, = decode(message((1, "00 0018 14 11 0002 c1c2 0001 5a 01 5e "
                                     "14 62 0000 02 0102 00 00 00 0001 07 00"))).payloads
         (tgk, mpk, last), = kemac.inner
-        self.assertEqual(tgk[2:5], (14, 11, (1, 1, Span(18, 2), Span(22, 1), Span(24, 1))))
-        self.assertEqual(mpk[2:5], (25, 8, (6, 2, Span(29, 0), Span(30, 2), Span(33, 0))))
-        self.assertEqual(last[2:5], (33, 5, (0, 0, Span(37, 1))))
+        self.assertEqual(tgk[2:5], (14, 11, (1, 1, Span(18, 2), Span(22, 1), (Span(24, 1),))))
+        self.assertEqual(mpk[2:5], (25, 8, (6, 2, Span(29, 0), None, (Span(30, 2), Span(33, 0)))))
+        self.assertEqual(last[2:5], (33, 5, (0, 0, Span(37, 1), None, ())))
 
     def test_the_id_precedes_the_key_data_in_public_key_methods(self):
         kemac, = decode(message((1, "00 000a 14 01 0001 61 00 00 0001 07 00"),
