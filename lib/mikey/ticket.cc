@@ -24,6 +24,10 @@ std::unexpected<Error> invalid_ticket(std::string text, Place place) {
           .set_mikey_error_no(static_cast<std::uint8_t>(ErrorNo::invalid_ticket)));
 }
 
+bool has_tgk(const std::vector<SessionKey>& keys) noexcept {
+  return std::ranges::any_of(keys, [](const SessionKey& key) { return is_tgk(key.type); });
+}
+
 }  // namespace
 
 Result<TicketKeys> make_ticket_keys(RandomSource& random, const Suite& suite,
@@ -51,7 +55,7 @@ Result<TicketKeys> make_ticket_keys(RandomSource& random, const Suite& suite,
 Result<SealedTicket> seal_ticket(const Suite& suite, const TicketPolicy& policy,
                                  const TicketKeys& keys, const TicketProtection& protection,
                                  const Timestamp& issued_at) {
-  TRY(policy.flags.check());
+  TRY(policy.flags.check(has_tgk(keys.session_keys)));
   if (!policy.keys.empty()) {
     return fail(Category::internal,
                 "a granted Ticket Policy must not carry a KEMAC (RFC 6043 6.10)");
@@ -176,6 +180,7 @@ Result<OpenedTicket> open_ticket(const TicketView& ticket, const TicketDataView&
   if (carried.mpks.size() != 1) {
     return invalid_ticket("a base ticket carries exactly one MPK", place);
   }
+  TRY(at(place, ticket.policy.flags.check(has_tgk(carried.session_keys))));
   const Mpk& mpk = carried.mpks.front();
   if (data.rand.size() < std::max(tpk.size(), mpk.size())) {
     return invalid_ticket(

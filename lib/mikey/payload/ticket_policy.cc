@@ -58,7 +58,7 @@ Result<TicketFlags> TicketFlags::from_letters(std::string_view letters) {
   return flags;
 }
 
-Result<void> TicketFlags::check() const {
+Result<void> TicketFlags::check(bool tgk_in_ticket) const {
   using enum TicketFlag;
   struct Dependency {
     bool broken;
@@ -67,8 +67,8 @@ Result<void> TicketFlags::check() const {
   const auto unless = [this](bool premise, TicketFlag conclusion) {
     return premise && !has(conclusion);
   };
-  // RFC 6043 6.10: "the flags are not independent".
-  const std::array<Dependency, 7> dependencies{{
+  // RFC 6043 6.10: "the flags are not independent". [6043-6.10-42]
+  const std::array<Dependency, 8> dependencies{{
       {unless(!has(d_kms_generated), l_initiator_keys), "NOT D implies L"},
       {unless(has(g_randr_r), f_response), "G implies F"},
       {unless(!has(g_randr_r), h_randr_i), "NOT G implies H"},
@@ -76,6 +76,8 @@ Result<void> TicketFlags::check() const {
       {unless(has(i_forking), e_resolve_mandatory), "I implies E"},
       {unless(has(k_changed), d_kms_generated), "K implies D"},
       {unless(has(m_responder_keys), f_response), "M implies F"},
+      // The initiator forks the TGK with what TRANSFER_RESP brings. [6043-6.10-01]
+      {unless(has(i_forking) && tgk_in_ticket, f_response), "I and a TGK in the ticket imply F"},
   }};
   for (const Dependency& dependency : dependencies) {
     if (dependency.broken) {

@@ -45,8 +45,9 @@ class TicketFlags {
   std::string letters() const;
   static Result<TicketFlags> from_letters(std::string_view letters);
 
-  // The dependencies of RFC 6043 6.10 (NOT D implies L, G implies F, …).
-  Result<void> check() const;
+  // The dependencies of RFC 6043 6.10 (NOT D implies L, G implies F, …). One of them depends on
+  // whether there is a TGK in the ticket.
+  Result<void> check(bool tgk_in_ticket = false) const;
 
   friend bool operator==(const TicketFlags&, const TicketFlags&) = default;
 

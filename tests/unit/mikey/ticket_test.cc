@@ -160,6 +160,36 @@ TEST_F(Tickets, AGrantedPolicyHasNoKemac) {
   EXPECT_EQ(granted.session_keys.size(), 1U);
 }
 
+// [6043-6.10-01]
+TEST_F(Tickets, WithKeyForkingATgkNeedsAResponse) {
+  TicketPolicy policy = granted_policy();
+  policy.flags = TicketFlags::from_letters("DEHINO").value();
+  const auto refused = seal_ticket(kSuite256, policy, keys(), protection(), now());
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().mikey_error_no(), static_cast<std::uint8_t>(ErrorNo::invalid_tppar));
+  const TicketKeys gtgk =
+      make_ticket_keys(random_, kSuite256, {{KeyType::gtgk, 32, 0, {1}}}, 32).value();
+  EXPECT_TRUE(seal_ticket(kSuite256, policy, gtgk, protection(), now()).has_value())
+      << "a GTGK does not";
+
+  // A ticket that somebody else sealed so: F is taken out, and the MAC computed anew.
+  policy.flags = TicketFlags::from_letters("DEFHINO").value();
+  const SealedTicket sealed = seal_ticket(kSuite256, policy, keys(), protection(), now()).value();
+  ByteVector body = sealed.body;
+  constexpr std::size_t kFlagsEToL = 5;
+  body[kFlagsEToL] &= 0xBF;
+  const ByteVector original = payload(sealed.body);
+  const TicketDataView data = parse_ticket_data(view(original), "ticket").value();
+  body.resize(body.size() - kSuite256.auth_octets);
+  const MessageKeys ticket_keys =
+      derive_ticket_keys(kSuite256, protection().key, data.rand).value();
+  const Mac mac = compute_mac(kSuite256, ticket_keys.auth, {body}).value();
+  body.insert(body.end(), mac.bytes().begin(), mac.bytes().end());
+  const auto opened = open(payload(body), protection().key);
+  ASSERT_FALSE(opened.has_value());
+  EXPECT_EQ(opened.error().mikey_error_no(), static_cast<std::uint8_t>(ErrorNo::invalid_tppar));
+}
+
 // [6043-6.10-33] [6043-6.10-23]
 TEST_F(Tickets, EachResponderHasAnIdentityPayloadOfItsOwn) {
   TicketPolicy policy = granted_policy();
