@@ -20,7 +20,7 @@ Result<void> xor_p(const Hmac& hmac, std::size_t size, Bytes label, MutableBytes
   const MutableBytes block(block_buffer.data(), size);
   Bytes previous = label;  // A_0
   for (std::size_t done = 0; done < outkey.size(); done += size) {
-    TRY(hmac.compute({previous}, a));  // A_i = HMAC(s, A_(i-1))
+    TRY(hmac.compute({previous}, a));  // A_i = HMAC(s, A_(i-1)) [6043-6.1-02]
     previous = a;
     TRY(hmac.compute({a, label}, block));
     const MutableBytes chunk = outkey.subspan(done, std::min(size, outkey.size() - done));
@@ -39,7 +39,7 @@ Result<Prf> Prf::keyed(PrfFunc func, Bytes inkey) {
                                       " is not supported; use MIKEY-1 or PRF-HMAC-SHA-256");
   }
   if (inkey.empty()) return fail(Category::internal, "a key derivation was given an empty key");
-  Prf prf(func == PrfFunc::mikey_1 ? Hash::sha_1 : Hash::sha_256);
+  Prf prf(func == PrfFunc::mikey_1 ? Hash::sha_1 : Hash::sha_256);  // [6043-6.1-03] [3830-4.2.2-02]
   for (std::size_t start = 0; start < inkey.size(); start += kBlockOctets) {
     auto block =
         Hmac::keyed(prf.hash_, inkey.subspan(start, std::min(kBlockOctets, inkey.size() - start)));
@@ -55,7 +55,7 @@ Result<Prf> Prf::keyed(PrfFunc func, Bytes inkey) {
 
 Result<void> Prf::derive(Bytes label, MutableBytes outkey) const {
   std::ranges::fill(outkey, std::uint8_t{0});
-  const std::size_t size = hmac_size(hash_);
+  const std::size_t size = hmac_size(hash_);  // [6043-6.1-04]
   TRY(xor_p(*first_block_, size, label, outkey));
   for (const Hmac& block : other_blocks_) TRY(xor_p(block, size, label, outkey));
   return {};

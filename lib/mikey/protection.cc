@@ -12,6 +12,7 @@ namespace keystub::mikey {
 namespace {
 
 constexpr Hash hash_of(MacAlg alg) noexcept {
+  // [3830-4.2.1-01] [3830-4.2.4-01]
   return alg == MacAlg::hmac_sha_1_160 ? Hash::sha_1 : Hash::sha_256;
 }
 
@@ -72,7 +73,7 @@ Result<void> aes_cm(const Suite& suite, const MessageKeys& keys, std::uint32_t c
                     const Timestamp& t, Bytes in, MutableBytes out) {
   std::array<std::uint8_t, 16> iv{};
   std::memcpy(iv.data(), keys.salt.reveal().data(), keys.salt.size());
-  const std::uint64_t time = t.as_64_bits();
+  const std::uint64_t time = t.as_64_bits();  // [6043-A.1-02]
   for (std::size_t i = 0; i < 4; ++i)
     iv[2 + i] ^= static_cast<std::uint8_t>(csb_id >> (24 - 8 * i));
   for (std::size_t i = 0; i < 8; ++i) iv[6 + i] ^= static_cast<std::uint8_t>(time >> (56 - 8 * i));
@@ -92,14 +93,14 @@ Result<void> aes_cm(const Suite& suite, const MessageKeys& keys, std::uint32_t c
 
 Result<const Suite*> suite_of_kemac(PrfFunc prf, const KemacView& kemac, const Place& place) {
   const Suite* suite = suite_of(prf, kemac.encr_alg);
-  if (suite == nullptr) {
+  if (suite == nullptr) {  // [6043-12.1-11] [3830-4.2.3-02]
     std::string text = "the keys are encrypted with ";
     text.append(name_of(kemac.encr_alg)).append(", which does not go with the message's PRF, ");
     text.append(name_of(prf)).append("; suites must not be mixed");
     return std::unexpected(Error(Category::denied, std::move(text), place)
                                .set_mikey_error_no(static_cast<std::uint8_t>(ErrorNo::invalid_ea)));
   }
-  if (kemac.mac_alg != MacAlg::null) {
+  if (kemac.mac_alg != MacAlg::null) {  // [6043-4.2.1.5-05] [6043-4.2.3.5-05]
     return std::unexpected(
         Error(Category::malformed, "the KEMAC has a MAC of its own; it must be NULL, V has the MAC",
               place)

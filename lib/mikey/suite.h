@@ -25,6 +25,7 @@ inline constexpr Suite kSuite128{PrfFunc::mikey_1, EncrAlg::aes_cm_128, MacAlg::
 inline constexpr Suite kSuite128KeyWrap{PrfFunc::mikey_1, EncrAlg::aes_kw_128,
                                         MacAlg::hmac_sha_1_160, 16, 20};
 // The default of the profile.
+// [6043-12.1-09] [6043-12.1-10] [6043-6.2-01] [6043-6.2-02]
 inline constexpr Suite kSuite256{PrfFunc::hmac_sha_256, EncrAlg::aes_cm_256,
                                  MacAlg::hmac_sha_256_256, 32, 32};
 

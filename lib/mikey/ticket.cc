@@ -36,7 +36,7 @@ Result<TicketKeys> make_ticket_keys(RandomSource& random, const Suite& suite,
   keys.mpk_spi.resize(mpk_spi_octets(suite.encr));
   keys.mpk = Mpk(suite.key_octets);
   keys.session_keys.reserve(wishes.size());
-  keys.rand.resize(std::max(tpk_octets, keys.mpk.size()));
+  keys.rand.resize(std::max(tpk_octets, keys.mpk.size()));  // [6043-12.1-07]
   std::vector<MutableBytes> draws;
   draws.reserve(2 * wishes.size() + 3);
   draws.emplace_back(keys.mpk_spi);
@@ -56,7 +56,7 @@ Result<SealedTicket> seal_ticket(const Suite& suite, const TicketPolicy& policy,
                                  const TicketKeys& keys, const TicketProtection& protection,
                                  const Timestamp& issued_at) {
   TRY(policy.flags.check(has_tgk(keys.session_keys)));
-  if (!policy.keys.empty()) {
+  if (!policy.keys.empty()) {  // [6043-6.10-32]
     return fail(Category::internal,
                 "a granted Ticket Policy must not carry a KEMAC (RFC 6043 6.10)");
   }
@@ -95,6 +95,7 @@ Result<SealedTicket> seal_ticket(const Suite& suite, const TicketPolicy& policy,
   body.u8(static_cast<std::uint8_t>(suite.mac));
   body.patch_u16_length(length_at, body.size() + suite.auth_octets - length_at - 2,
                         "Ticket Data length");
+  // [6043-A.1-08] [6043-A-03]
   const Mac mac = TRY(compute_mac(suite, ticket_keys.auth, {body.view()}));
   body.bytes(mac.bytes());
 
@@ -174,7 +175,7 @@ Result<OpenedTicket> open_ticket(const TicketView& ticket, const TicketDataView&
                           place);
   }
   const MessageKeys keys = TRY(derive_ticket_keys(suite, tpk, data.rand));
-  const Bytes covered = ticket.body.first(ticket.body.size() - data.mac.size());
+  const Bytes covered = ticket.body.first(ticket.body.size() - data.mac.size());  // [6043-A.1-08]
   TRY(verify_mac(suite, keys.auth, {covered}, data.mac, place));
   KemacKeys carried = TRY(open_kemac(suite, keys, kTicketCsbId, data.t, data.kemac, place));
   if (carried.mpks.size() != 1) {
@@ -182,7 +183,7 @@ Result<OpenedTicket> open_ticket(const TicketView& ticket, const TicketDataView&
   }
   TRY(at(place, ticket.policy.flags.check(has_tgk(carried.session_keys))));
   const Mpk& mpk = carried.mpks.front();
-  if (data.rand.size() < std::max(tpk.size(), mpk.size())) {
+  if (data.rand.size() < std::max(tpk.size(), mpk.size())) {  // [6043-12.1-07]
     return invalid_ticket(
         "the ticket's RAND is shorter than the longest of TPK and MPK (RFC 6043 12.1)", place);
   }

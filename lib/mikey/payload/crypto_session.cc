@@ -47,7 +47,7 @@ Result<CryptoSessionView> decode_crypto_session(ByteReader& reader) {
 void encode_crypto_session(ByteWriter& writer, const CryptoSessionView& session) {
   writer.u8(session.cs_id);
   writer.u8(static_cast<std::uint8_t>(session.prot_type));
-  writer.limit(session.policies.size(), 127, "#P");
+  writer.limit(session.policies.size(), 127, "#P");  // [6043-6.1.1-09]
   writer.u8(static_cast<std::uint8_t>((session.s_flag ? 0x80U : 0U) | session.policies.size()));
   writer.bytes(session.policies);
   writer.u16_length(session.session_data.size(), "Session Data Length");
@@ -59,7 +59,7 @@ void encode_crypto_session(ByteWriter& writer, const CryptoSessionView& session)
 Result<SrtpSessionData> decode_srtp_session_data(ByteReader reader, bool s_flag) {
   SrtpSessionData data;
   data.ssrc = TRY(reader.u32("SSRC"));
-  if (s_flag) {
+  if (s_flag) {  // [6043-6.1.1-12] [6043-6.1.1-13]
     SrtpSessionData::Position position;
     position.roc = TRY(reader.u32("ROC"));
     position.seq = TRY(reader.u16("SEQ"));

@@ -23,7 +23,7 @@ Result<void> check_crypto_session_map(ByteReader& reader, const Header& header) 
 Result<Header> decode_header(ByteReader& reader) {
   reader.enter("HDR", "RFC 6043 6.1");
   const std::uint8_t version = TRY(reader.u8("version"));
-  if (version != kVersion) {
+  if (version != kVersion) {  // [3830-6.1-01]
     return reader.malformed_at(0, "MIKEY version " + std::to_string(version) + "; only 1 exists");
   }
   Header header;

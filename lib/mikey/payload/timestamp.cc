@@ -9,10 +9,11 @@ constexpr bool has_32_bits(TsType type) noexcept {
 
 }  // namespace
 
-std::uint64_t Timestamp::as_64_bits() const noexcept {
+std::uint64_t Timestamp::as_64_bits() const noexcept {  // [6043-6.3-02] [3830-6.6-01]
   return type == TsType::ntp_utc_32 ? value << 32 : value;
 }
 
+// [6043-6.3-01]
 WallTime Timestamp::to_wall_time() const noexcept { return from_ntp(as_64_bits()); }
 
 Timestamp Timestamp::from(WallTime time, TsType type) noexcept {

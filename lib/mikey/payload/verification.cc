@@ -5,7 +5,7 @@ namespace keystub::mikey {
 Result<VerificationView> decode_v(ByteReader& reader) {
   const Place place = reader.here();
   const VerificationView verification = TRY(decode_mac(reader, "Auth alg"));
-  if (verification.alg == MacAlg::null) {
+  if (verification.alg == MacAlg::null) {  // [3830-4.2.4-04]
     return std::unexpected(
         Error(Category::malformed, "Auth alg NULL: without a MAC anyone could change the message",
               place)
