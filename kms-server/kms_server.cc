@@ -43,14 +43,15 @@ std::vector<uid_t> allowed_uids(const Settings& settings) {
 
 struct KmsServer::Impl {
   Impl(const Settings& given, const ServerParts& parts, std::unique_ptr<Audit> opened_audit,
-       std::unique_ptr<rpc::UnixListener> listener)
+       std::unique_ptr<rpc::UnixListener> listener, std::unique_ptr<RateLimiter> rate_limiter)
       : settings(given),
         keys(parts.store, parts.kek, given.cached_keys),
         policy(given.policy, given.identity),
+        limiter(std::move(rate_limiter)),
         audit(std::move(opened_audit)),
         executor(std::make_unique<StoreExecutor>(given.store_threads, given.store_max_waiting)),
         handler({given.identity, given.thdr, given.store_timeout, given.refuse_without_audit},
-                {keys, policy, parts.replay, *executor, *audit, parts.log, parts.clock,
+                {keys, policy, parts.replay, *limiter, *executor, *audit, parts.log, parts.clock,
                  parts.random, parts.metrics}),
         admin({parts.store, parts.kek, *audit, parts.clock, parts.random}, given.store_timeout),
         rotation(std::make_unique<TpkRotation>(
@@ -66,6 +67,7 @@ struct KmsServer::Impl {
   const Settings settings;
   KeyDirectory keys;
   Policy policy;
+  std::unique_ptr<RateLimiter> limiter;
   std::unique_ptr<Audit> audit;
   std::unique_ptr<StoreExecutor> executor;
   TicketHandler handler;
@@ -89,8 +91,9 @@ Result<std::unique_ptr<KmsServer>> KmsServer::start(const Settings& settings,
   if (!settings.admin_socket.empty()) {
     socket = TRY(rpc::UnixListener::open(settings.admin_socket, allowed_uids(settings)));
   }
-  std::unique_ptr<KmsServer> server(
-      new KmsServer(std::make_unique<Impl>(settings, parts, std::move(audit), std::move(socket))));
+  auto limiter = TRY(RateLimiter::make(settings.limits, parts.random));
+  std::unique_ptr<KmsServer> server(new KmsServer(std::make_unique<Impl>(
+      settings, parts, std::move(audit), std::move(socket), std::move(limiter))));
   Impl& impl = *server->impl_;
 
   rpc::ServerOptions tickets;

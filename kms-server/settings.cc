@@ -7,6 +7,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr std::int64_t kMaxRate = 10'000'000;
 constexpr std::int64_t kMaxThreads = 64;
 constexpr std::int64_t kMaxWaiting = 1'000'000;
 constexpr std::int64_t kMaxCachedKeys = 10'000'000;
@@ -59,6 +60,26 @@ void read_policy(service::Config& config, Settings& settings) {
   policy.clock_skew = settings.clock_skew;
   if (policy.default_validity > policy.max_validity) {
     config.fault("policy.default_validity", "is longer than policy.max_validity");
+  }
+}
+
+// So many at once as in two seconds on average.
+Rate read_rate(service::Config& config, std::string_view key, std::int64_t fallback) {
+  const auto per_second = static_cast<double>(config.integer(key, fallback, 0, kMaxRate));
+  return {per_second, 2 * per_second};
+}
+
+void read_limits(service::Config& config, Settings& settings) {
+  LimitSettings& limits = settings.limits;
+  limits.overall = read_rate(config, "limits.overall", 0);
+  limits.per_peer = read_rate(config, "limits.per_peer", 5000);
+  limits.per_identity = read_rate(config, "limits.per_identity", 1000);
+  limits.free_failures =
+      static_cast<std::size_t>(config.integer("limits.free_failures", 10, 0, 1'000'000));
+  limits.first_backoff = config.duration("limits.first_backoff", 1s, 1ms, 1h);
+  limits.longest_backoff = config.duration("limits.longest_backoff", 1min, 1ms, 24h);
+  if (limits.longest_backoff < limits.first_backoff) {
+    config.fault("limits.longest_backoff", "is shorter than limits.first_backoff");
   }
 }
 
@@ -128,6 +149,7 @@ Result<Settings> read_settings(service::Config& config) {
   read_audit(config, settings);
   read_policy(config, settings);
   read_tpk(config, settings);
+  read_limits(config, settings);
 
   settings.ticket_address = config.address("tickets.listen", settings.ticket_address).to_string();
   settings.ticket_tls = read_tls(config, "tickets");

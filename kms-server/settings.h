@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "kms-server/audit.h"
 #include "kms-server/policy.h"
+#include "kms-server/rate_limiter.h"
 #include "kms-server/tpk_rotation.h"
 #include "mikey/payload/identity.h"
 #include "service/config.h"
@@ -46,6 +47,7 @@ struct Settings {
 
   PolicySettings policy;
   TpkSchedule tpk;
+  LimitSettings limits;
 
   std::string ticket_address = "127.0.0.1:7443";
   TlsFiles ticket_tls;

@@ -42,6 +42,10 @@ std::optional<Error> keep(std::optional<T>& place, Result<T> result) {
   return std::nullopt;
 }
 
+Refusal limited(std::chrono::milliseconds wait) {
+  return {Category::busy, {}, "too many messages; try again later", wait, {}};
+}
+
 Category outward_category(const Denial& denial) {
   return denial.error_no == mikey::ErrorNo::invalid_tppar ? Category::malformed : Category::denied;
 }
@@ -72,13 +76,15 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
     record_.request_id = handler.next_request_id();
     record_.trace_id = caller.trace_id;
     record_.caller = std::string(caller.display_name());
+    address_ = caller.address;
   }
 
   void run() { advance(Source::cache); }
 
  private:
   enum class Source { cache, store };
-  enum class Step { next, ask_store, finished };
+  // again_with_store: from find_sender on, on the executor.
+  enum class Step { next, ask_store, again_with_store, finished };
 
   // The order of the steps is that of architecture.md. A step that needs the store runs again, from
   // its beginning, on the executor; the steps after it stay there.
@@ -91,6 +97,7 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
       switch ((this->*kSteps[step_])(source)) {
         case Step::next: ++step_; break;
         case Step::finished: return;
+        case Step::again_with_store: step_ = 1; [[fallthrough]];
         case Step::ask_store: {
           auto submitted =
               parts_.executor.submit([self = shared_from_this()] { self->advance(Source::store); });
@@ -127,6 +134,11 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
                 fmt::format("a {} message does not belong here", mikey::name_of(type))));
     }
     if (const auto& claimed = claimed_identity()) record_.identity = clipped(claimed->data);
+    const auto attempt = parts_.limiter.attempt(address_, claimed_name(), began_);
+    failed_before_ = attempt.failed_before;
+    if (attempt.wait) {
+      return refuse_limited("backoff", "too many failed authentications", *attempt.wait);
+    }
     return Step::next;
   }
 
@@ -140,17 +152,15 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
       if (id->type == mikey::IdType::uri && uri) {
         found = source == Source::cache ? parts_.keys.cached_identity(*uri)
                                         : parts_.keys.find_identity(*uri, deadline());
-        if (source == Source::cache && *found == nullptr) return Step::ask_store;
       }
     } else if (!psk_id.empty()) {
       found = source == Source::cache ? parts_.keys.cached_identity_of_psk(psk_id)
                                       : parts_.keys.find_identity_of_psk(psk_id, deadline());
-      if (source == Source::cache && *found == nullptr) return Step::ask_store;
     }
     if (!found && found.error().category() != Category::not_found) {
       return refuse("store", found.error());
     }
-    if (found) sender_ = *found;
+    sender_ = found ? *found : nullptr;
     sender_key_ = sender_ != nullptr ? sender_->psk(psk_id) : nullptr;
     if (id) {
       sender_id_ = mikey::Identity(*id);
@@ -160,7 +170,9 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
     return Step::next;
   }
 
-  Step authenticate(Source) {
+  // A sender that the cache does not prove is looked up in the store, whoever it is: unknown, known
+  // with another key by now, or an attacker. All of them cost the same.
+  Step authenticate(Source source) {
     const Psk& key = sender_key_ != nullptr ? *sender_key_ : handler_.dummy_key_;
     const auto failure = [&]() -> std::optional<Error> {
       if (request_) {
@@ -168,14 +180,20 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
       }
       return keep(proven_resolve_, resolve_->authenticate(key, sender_id_, settings_.kms));
     }();
+    const bool wrong_mac = failure && failure->category() == Category::unauthenticated;
+    if ((sender_key_ == nullptr || wrong_mac) && source == Source::cache) {
+      return Step::again_with_store;
+    }
     if (sender_key_ == nullptr) {
       return refuse_unauthenticated("unknown", "no key is known for this sender");
     }
-    if (failure && failure->category() == Category::unauthenticated) {
-      return refuse_unauthenticated("mac", failure->describe());
-    }
+    if (wrong_mac) return refuse_unauthenticated("mac", failure->describe());
     if (failure) return refuse_malformed(*failure);
     record_.identity = sender_->uri;
+    if (failed_before_) parts_.limiter.succeeded(address_, claimed_name());
+    if (const auto wait = parts_.limiter.authenticated(sender_->uri, began_)) {
+      return refuse_limited("limit", "the identity is over its rate", *wait);
+    }
 
     // KMS-6. The first thing that is remembered about the sender, and before the answer.
     // [3830-5.4-05]
@@ -267,8 +285,14 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
 
   // From a sender that proved nothing: one answer for all, whatever was wrong. [6043-5.4-03]
   Step refuse_unauthenticated(std::string_view rule, std::string_view detail) {
+    parts_.limiter.failed(address_, claimed_name(), began_);
     return finish(rule, detail,
                   Refusal{Category::unauthenticated, {}, std::string(kGeneric), {}, {}});
+  }
+
+  Step refuse_limited(std::string_view rule, std::string_view detail,
+                      std::chrono::milliseconds wait) {
+    return finish(rule, detail, limited(wait));
   }
 
   Step refuse_malformed(const Error& error) {
@@ -386,6 +410,11 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
   const std::optional<mikey::IdentityView>& claimed_identity() const {
     return request_ ? request_->message().idr_i : resolve_->message().idr_r;
   }
+  // Whom it claims to be from: what failures are counted under.
+  std::string_view claimed_name() const {
+    const auto& id = claimed_identity();
+    return id ? id->text() : as_text(claimed_psk_id());
+  }
   Bytes claimed_psk_id() const {
     const auto& id = request_ ? request_->message().idr_psk : resolve_->message().idr_psk;
     return id ? id->data : Bytes();
@@ -399,6 +428,8 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
   Done done_;
   const SteadyTime began_;
   AuditRecord record_;
+  std::string address_;  // of the peer
+  bool failed_before_ = false;
   std::size_t step_ = 0;
 
   std::optional<mikey::ReceivedRequest> request_;  // one of the two
@@ -442,6 +473,13 @@ std::string TicketHandler::next_request_id() {
 
 void TicketHandler::handle(ByteVector message, Accepted accepted, const rpc::Caller& caller,
                            Done done) {
+  if (const auto wait = parts_.limiter.message(caller.address, parts_.clock.steady_now())) {
+    counters_->refused[static_cast<std::size_t>(Category::busy)].add();
+    Refusal refusal = limited(*wait);
+    refusal.server_time = parts_.clock.now();
+    done(std::unexpected(std::move(refusal)));
+    return;
+  }
   std::make_shared<Exchange>(*this, std::move(message), accepted, caller, std::move(done))->run();
 }
 

@@ -1,9 +1,13 @@
 // TicketHandler: the heart of the KMS. MIKEY-TICKET octets in, octets or a refusal out; knows no
 // transport. RFC 6043 4.2.1 (Ticket Request) and 4.2.3 (Ticket Resolve).
 //
-// One message goes through, in this order: parse, the sender's key, MAC, replay check, policy,
-// issue or resolve, audit, answer. Nothing is remembered about a sender before its MAC is verified
-// (KMS-7); an unknown identity costs the same MAC work as a wrong key and gets the same answer.
+// One message goes through, in this order: limits, parse, the sender's key, MAC, replay check,
+// policy, issue or resolve, audit, answer. Nothing is remembered about a sender before its MAC is
+// verified (KMS-7), but for the fixed-size table of the limits. An unknown identity and a wrong key
+// cost the same work (a MAC, a look into the store, a MAC) and get the same answer.
+//
+// A message over the limit of its peer, or of all, is refused unread and without a line in the
+// audit: a flood must not fill the disk. It is counted.
 #pragma once
 
 #include <atomic>
@@ -18,6 +22,7 @@
 #include "kms-server/audit.h"
 #include "kms-server/key_directory.h"
 #include "kms-server/policy.h"
+#include "kms-server/rate_limiter.h"
 #include "kms-server/store_executor.h"
 #include "mikey/payload/identity.h"
 #include "replay/replay_window.h"
@@ -54,6 +59,7 @@ struct HandlerParts {
   KeyDirectory& keys;
   const Policy& policy;
   replay::ReplayWindow& replay;
+  RateLimiter& limiter;
   StoreExecutor& executor;
   Audit& audit;
   service::Log& log;

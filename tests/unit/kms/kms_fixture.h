@@ -136,9 +136,11 @@ class KmsFixture : public ::testing::Test {
     policy = std::make_unique<Policy>(policy_settings, settings.kms);
     audit_options.path = audit_options.path.empty() ? folder / "audit" : audit_options.path;
     audit = Audit::open(audit_options).value();
+    limiter = RateLimiter::make(limit_settings, random).value();
     executor = std::make_unique<StoreExecutor>(executor_threads, executor_waiting);
     handler = std::make_unique<TicketHandler>(
-        settings, HandlerParts{*keys, *policy, *window, *executor, *audit, log, clock, random});
+        settings,
+        HandlerParts{*keys, *policy, *window, *limiter, *executor, *audit, log, clock, random});
     admin =
         std::make_unique<IdentityAdmin>(AdminParts{*store, kek, *audit, clock, random}, kTimeout);
   }
@@ -148,6 +150,7 @@ class KmsFixture : public ::testing::Test {
     admin.reset();
     handler.reset();
     policy.reset();
+    limiter.reset();
     keys.reset();
     window.reset();
   }
@@ -179,6 +182,16 @@ class KmsFixture : public ::testing::Test {
     out.keys = {{mikey::KeyType::tgk, 32, 0, {1, 2, 3, 4}}};
     for (std::string& uri : responders) out.idr_r.push_back(mikey::Identity::uri(std::move(uri)));
     return out;
+  }
+
+  mikey::TicketPolicy wish_of(const char* initiator, std::vector<std::string> responders) {
+    mikey::TicketPolicy out = wish(std::move(responders));
+    out.idr_i = mikey::Identity::uri(initiator);
+    return out;
+  }
+  std::optional<Category> last_category() const {
+    if (last_answer) return std::nullopt;
+    return last_answer.error().category;
   }
 
   Answer ask(Bytes message, Accepted accepted = Accepted::both) {
@@ -261,6 +274,7 @@ class KmsFixture : public ::testing::Test {
 
   HandlerSettings settings = {.kms = mikey::Identity::uri("sip:kms@example.com")};
   PolicySettings policy_settings;
+  LimitSettings limit_settings;
   AuditOptions audit_options;
   std::size_t executor_threads = 2;
   std::size_t executor_waiting = 100;
@@ -272,6 +286,7 @@ class KmsFixture : public ::testing::Test {
   std::unique_ptr<replay::ReplayWindow> window;
   std::unique_ptr<KeyDirectory> keys;
   std::unique_ptr<Policy> policy;
+  std::unique_ptr<RateLimiter> limiter;
   std::unique_ptr<Audit> audit;
   std::unique_ptr<StoreExecutor> executor;
   std::unique_ptr<TicketHandler> handler;

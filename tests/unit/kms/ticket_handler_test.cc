@@ -462,6 +462,8 @@ TEST_F(TicketHandlerTest, KMS_7_RemembersNothingAboutASenderThatProvedNothing) {
 
 TEST_F(TicketHandlerTest,
        KMS_7_EveryFlippedOctetOfAMessageIsRefusedWithNoMoreThanTheGenericReason) {
+  limit_settings.free_failures = 0;
+  restart();
   const auto made = offer_to({kBob});
   const mikey::KmsCredentials alice = credentials(kAlice);
   const mikey::KmsCredentials bob = credentials(kBob);
@@ -553,6 +555,74 @@ TEST_F(TicketHandlerTest, AsksTheStoreOnceForAKnownSenderAndNeverKeepsAnUnknownO
     EXPECT_FALSE(ask(mikey::TicketRequest::start(env(), unknown, wish({kBob})).value().message()));
     EXPECT_EQ(store->look_ups(), after_first + i);
   }
+}
+
+// ------------------------------------------------------------------------------------------ KMS-7
+
+TEST_F(TicketHandlerTest, KMS_7_UnknownIdentityAndWrongKeyAskTheStoreEquallyOften) {
+  ASSERT_TRUE(request(kAlice, wish({kBob})).has_value()) << "alice is in the cache";
+  const auto look_ups_of = [&](const mikey::KmsCredentials& sender) {
+    const std::size_t before = store->look_ups();
+    last_answer = ask(mikey::TicketRequest::start(env(), sender, wish({kBob})).value().message());
+    EXPECT_EQ(last_category(), Category::unauthenticated);
+    return store->look_ups() - before;
+  };
+  mikey::KmsCredentials unknown = credentials(kAlice);
+  unknown.self = mikey::Identity::uri("sip:nobody@example.com");
+  mikey::KmsCredentials wrong_key = credentials(kAlice);
+  wrong_key.psk = random.secret<PskTag>(32).value();
+  EXPECT_EQ(look_ups_of(unknown), 1U);
+  EXPECT_EQ(look_ups_of(wrong_key), 1U);
+  EXPECT_TRUE(request(kAlice, wish({kBob})).has_value());
+}
+
+TEST_F(TicketHandlerTest, KMS_7_AnIdentityOverItsRateIsToldHowLongToWait) {
+  limit_settings.per_identity = {1, 2};
+  restart();
+  EXPECT_TRUE(request(kAlice, wish({kBob})).has_value());
+  EXPECT_TRUE(request(kAlice, wish({kBob})).has_value());
+  EXPECT_FALSE(request(kAlice, wish({kBob})).has_value());
+  EXPECT_EQ(last_answer.error().category, Category::busy);
+  EXPECT_EQ(last_answer.error().retry_after, std::chrono::seconds(1));
+  EXPECT_EQ(audit_lines().back()["rule"], "limit");
+  EXPECT_TRUE(request(kBob, wish_of(kBob, {kAlice})).has_value()) << "somebody else";
+  clock.advance(std::chrono::seconds(1));
+  EXPECT_TRUE(request(kAlice, wish({kBob})).has_value());
+}
+
+TEST_F(TicketHandlerTest, KMS_7_APeerOverItsRateIsRefusedUnreadAndUnaudited) {
+  limit_settings.per_peer = {1, 1};
+  restart();
+  EXPECT_TRUE(request(kAlice, wish({kBob})).has_value());
+  const std::size_t lines = audit_lines().size();
+  last_answer = ask(as_bytes("no message at all"));
+  ASSERT_FALSE(last_answer.has_value());
+  EXPECT_EQ(last_answer.error().category, Category::busy);
+  EXPECT_EQ(audit_lines().size(), lines);
+}
+
+TEST_F(TicketHandlerTest, KMS_7_FailuresSlowTheirPeerDownAndLockNobodyElseOut) {
+  limit_settings.free_failures = 3;
+  restart();
+  mikey::KmsCredentials wrong_key = credentials(kAlice);
+  wrong_key.psk = random.secret<PskTag>(32).value();
+  const auto guess = [&] {
+    last_answer =
+        ask(mikey::TicketRequest::start(env(), wrong_key, wish({kBob})).value().message());
+    return last_category();
+  };
+  user_caller.address = "ipv4:192.0.2.66:1000";
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(guess(), Category::unauthenticated);
+  user_caller.address = "ipv4:192.0.2.66:1001";
+  EXPECT_EQ(guess(), Category::busy) << "another port is the same peer";
+  EXPECT_EQ(audit_lines().back()["rule"], "backoff");
+  EXPECT_FALSE(request(kAlice, wish({kBob})).has_value()) << "with the right key from there, too";
+  EXPECT_TRUE(request(kBob, wish_of(kBob, {kAlice})).has_value()) << "another identity from there";
+  user_caller.address = "ipv4:192.0.2.1:1000";
+  EXPECT_TRUE(request(kAlice, wish({kBob})).has_value()) << "alice herself, from elsewhere";
+  user_caller.address = "ipv4:192.0.2.66:1000";
+  clock.advance(limit_settings.first_backoff);
+  EXPECT_TRUE(request(kAlice, wish({kBob})).has_value());
 }
 
 // -------------------------------------------------------------------------------- when in trouble

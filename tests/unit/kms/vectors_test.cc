@@ -30,8 +30,11 @@ class KmsVectors : public ::testing::TestWithParam<const char*> {
     std::unique_ptr<TicketHandler> handler;
     const auto audit = Audit::open(audit_options).value();
     StoreExecutor executor(1, 10);
+    OpenSslRandom unscripted;
+    const auto limiter = RateLimiter::make({}, unscripted).value();
     handler = std::make_unique<TicketHandler>(
-        settings, HandlerParts{keys, policy, *window, executor, *audit, log, clock, random});
+        settings,
+        HandlerParts{keys, policy, *window, *limiter, executor, *audit, log, clock, random});
     const auto answer = std::make_shared<std::promise<Answer>>();
     handler->handle(message, Accepted::both, {},
                     [answer](Answer given) { answer->set_value(std::move(given)); });

@@ -1,0 +1,186 @@
+#include "kms-server/rate_limiter.h"
+
+#include <openssl/evp.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <memory>
+#include <span>
+
+namespace keystub::kms {
+namespace {
+
+using std::chrono::milliseconds;
+
+struct DigestContextDeleter {
+  void operator()(EVP_MD_CTX* context) const noexcept { EVP_MD_CTX_free(context); }
+};
+
+// SHA-256 over key, kind and names; zeroes if OpenSSL fails, which only makes slots shared.
+std::array<std::uint8_t, 32> keyed_digest(Bytes key, std::uint8_t kind, std::string_view a,
+                                          std::string_view b) {
+  thread_local const std::unique_ptr<EVP_MD_CTX, DigestContextDeleter> context(EVP_MD_CTX_new());
+  std::array<std::uint8_t, 32> digest{};
+  // The length of the first name keeps ("ab", "c") and ("a", "bc") apart.
+  const std::uint64_t length = a.size();
+  if (context == nullptr || EVP_DigestInit_ex2(context.get(), EVP_sha256(), nullptr) != 1 ||
+      EVP_DigestUpdate(context.get(), key.data(), key.size()) != 1 ||
+      EVP_DigestUpdate(context.get(), &kind, sizeof kind) != 1 ||
+      EVP_DigestUpdate(context.get(), &length, sizeof length) != 1 ||
+      EVP_DigestUpdate(context.get(), a.data(), a.size()) != 1 ||
+      EVP_DigestUpdate(context.get(), b.data(), b.size()) != 1 ||
+      EVP_DigestFinal_ex(context.get(), digest.data(), nullptr) != 1) {
+    return {};
+  }
+  return digest;
+}
+
+double seconds_between(SteadyTime from, SteadyTime to) {
+  return std::chrono::duration<double>(to - from).count();
+}
+
+double tokens_at(double tokens, SteadyTime updated, const Rate& rate, SteadyTime now) {
+  return std::min(rate.burst, tokens + seconds_between(updated, now) * rate.per_second);
+}
+
+}  // namespace
+
+std::string_view without_port(std::string_view address) noexcept {
+  if (!address.starts_with("ipv4:") && !address.starts_with("ipv6:")) return address;
+  return address.substr(0, address.rfind(':'));
+}
+
+Result<std::unique_ptr<RateLimiter>> RateLimiter::make(const LimitSettings& settings,
+                                                       RandomSource& random) {
+  Digest key;
+  const ByteVector octets = TRY(random.bytes(key.size()));
+  std::ranges::copy(octets, key.begin());
+  return std::unique_ptr<RateLimiter>(new RateLimiter(settings, key));
+}
+
+RateLimiter::RateLimiter(const LimitSettings& settings, const Digest& key)
+    : settings_(settings), key_(key) {
+  const std::size_t sets = std::max<std::size_t>(1, settings.slots / kWays / kShards);
+  for (Shard& shard : shards_) shard.slots.resize(sets * kWays);
+  overall_.tokens = settings.overall.burst;
+}
+
+RateLimiter::Slot& RateLimiter::least_limiting(std::span<Slot> set, SteadyTime now) const {
+  // How much would be forgotten with a slot: seconds until it limits nobody any more.
+  const auto weight = [&](const Slot& slot) {
+    switch (slot.kind) {
+      case Kind::none: return -1.0;
+      case Kind::failures:
+        return seconds_between(now, std::max(slot.retry_at, slot.updated)) +
+               std::chrono::duration<double>(settings_.longest_backoff).count();
+      case Kind::peer:
+      case Kind::identity: {
+        const Rate& rate = slot.kind == Kind::peer ? settings_.per_peer : settings_.per_identity;
+        return (rate.burst - tokens_at(slot.tokens, slot.updated, rate, now)) / rate.per_second;
+      }
+    }
+    return 0.0;
+  };
+  return *std::ranges::min_element(set, {}, weight);
+}
+
+RateLimiter::Key RateLimiter::key_of(Kind kind, std::string_view a, std::string_view b) const {
+  const Digest digest = keyed_digest(key_, static_cast<std::uint8_t>(kind), a, b);
+  Key key{.kind = kind, .tag = 0, .place = 0};
+  std::memcpy(&key.tag, digest.data(), sizeof key.tag);
+  std::memcpy(&key.place, digest.data() + sizeof key.tag, sizeof key.place);
+  return key;
+}
+
+std::span<RateLimiter::Slot> RateLimiter::set_of(Shard& shard, const Key& key) const {
+  const std::size_t sets = shard.slots.size() / kWays;
+  return {shard.slots.data() + key.place / kShards % sets * kWays, kWays};
+}
+
+RateLimiter::Slot* RateLimiter::find(std::span<Slot> set, const Key& key) {
+  const auto found = std::ranges::find_if(
+      set, [&](const Slot& slot) { return slot.kind == key.kind && slot.tag == key.tag; });
+  return found == set.end() ? nullptr : &*found;
+}
+
+RateLimiter::Slot& RateLimiter::find_or_make(std::span<Slot> set, const Key& key,
+                                             SteadyTime now) const {
+  if (Slot* const found = find(set, key)) return *found;
+  Slot& slot = least_limiting(set, now);
+  slot = Slot{.tag = key.tag, .updated = now, .kind = key.kind};
+  if (key.kind == Kind::peer) slot.tokens = settings_.per_peer.burst;
+  if (key.kind == Kind::identity) slot.tokens = settings_.per_identity.burst;
+  return slot;
+}
+
+RateLimiter::Wait RateLimiter::take(Slot& slot, const Rate& rate, SteadyTime now) {
+  slot.tokens = tokens_at(slot.tokens, slot.updated, rate, now);
+  slot.updated = now;
+  if (slot.tokens >= 1) {
+    slot.tokens -= 1;
+    return std::nullopt;
+  }
+  return milliseconds(
+      static_cast<std::int64_t>(std::ceil((1 - slot.tokens) / rate.per_second * 1000)));
+}
+
+RateLimiter::Wait RateLimiter::take(Kind kind, std::string_view name, const Rate& rate,
+                                    SteadyTime now) {
+  if (rate.per_second <= 0) return std::nullopt;
+  const Key key = key_of(kind, name);
+  Shard& shard = shards_[key.place % kShards];
+  const std::lock_guard lock(shard.mutex);
+  return take(find_or_make(set_of(shard, key), key, now), rate, now);
+}
+
+RateLimiter::Wait RateLimiter::message(std::string_view address, SteadyTime now) {
+  // The peer first: one that is over its own limit must not use up what is there for all.
+  if (const Wait wait = take(Kind::peer, without_port(address), settings_.per_peer, now)) {
+    return wait;
+  }
+  if (settings_.overall.per_second <= 0) return std::nullopt;
+  const std::lock_guard lock(overall_mutex_);
+  return take(overall_, settings_.overall, now);
+}
+
+RateLimiter::Wait RateLimiter::authenticated(std::string_view identity, SteadyTime now) {
+  return take(Kind::identity, identity, settings_.per_identity, now);
+}
+
+RateLimiter::Attempt RateLimiter::attempt(std::string_view address, std::string_view identity,
+                                          SteadyTime now) {
+  const Key key = key_of(Kind::failures, without_port(address), identity);
+  Shard& shard = shards_[key.place % kShards];
+  const std::lock_guard lock(shard.mutex);
+  const Slot* const slot = find(set_of(shard, key), key);
+  if (slot == nullptr) return {};
+  if (slot->retry_at <= now) return {.wait = std::nullopt, .failed_before = true};
+  return {.wait = std::chrono::ceil<milliseconds>(slot->retry_at - now), .failed_before = true};
+}
+
+void RateLimiter::failed(std::string_view address, std::string_view identity, SteadyTime now) {
+  if (settings_.free_failures == 0) return;
+  const Key key = key_of(Kind::failures, without_port(address), identity);
+  Shard& shard = shards_[key.place % kShards];
+  const std::lock_guard lock(shard.mutex);
+  Slot& slot = find_or_make(set_of(shard, key), key, now);
+  // Long ago is forgotten.
+  if (now - slot.updated > 2 * settings_.longest_backoff) slot.failures = 0;
+  slot.updated = now;
+  ++slot.failures;
+  if (slot.failures < settings_.free_failures) return;
+  constexpr std::size_t kMostDoublings = 20;
+  const auto doublings = std::min(slot.failures - settings_.free_failures, kMostDoublings);
+  slot.retry_at = now + std::min(settings_.longest_backoff,
+                                 settings_.first_backoff * (std::int64_t{1} << doublings));
+}
+
+void RateLimiter::succeeded(std::string_view address, std::string_view identity) {
+  const Key key = key_of(Kind::failures, without_port(address), identity);
+  Shard& shard = shards_[key.place % kShards];
+  const std::lock_guard lock(shard.mutex);
+  if (Slot* const slot = find(set_of(shard, key), key)) *slot = Slot{};
+}
+
+}  // namespace keystub::kms
