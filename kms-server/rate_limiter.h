@@ -1,4 +1,4 @@
-// Limits on what one sender may ask for (KMS-7, RFC 6043 12.3): token buckets overall, per peer and
+// Limits on what one sender may ask for (KMS-7, [6043-12.3-01]): token buckets overall, per peer and
 // per identity, and a back-off after failed authentications, counted per peer and claimed identity.
 //
 // Everything is in one table of fixed size whose slots are chosen by a keyed digest, so that nobody

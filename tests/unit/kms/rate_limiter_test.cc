@@ -19,6 +19,7 @@ struct RateLimiterTest : ::testing::Test {
   SteadyTime now{1h};
 };
 
+// [6043-12.3-01]
 TEST_F(RateLimiterTest, KMS_7_ABucketEmptiesAndFillsAgain) {
   const auto limiter = make({.per_identity = {10, 3}});
   for (int i = 0; i < 3; ++i) EXPECT_FALSE(limiter->authenticated(kAlice, now));
@@ -30,6 +31,7 @@ TEST_F(RateLimiterTest, KMS_7_ABucketEmptiesAndFillsAgain) {
   EXPECT_TRUE(limiter->authenticated(kAlice, now + 1h)) << "never more than the burst";
 }
 
+// [6043-12.3-01]
 TEST_F(RateLimiterTest, KMS_7_OnePeerDoesNotUseUpWhatIsThereForAll) {
   const auto limiter = make({.overall = {1, 3}, .per_peer = {1, 1}});
   EXPECT_FALSE(limiter->message("ipv4:192.0.2.1:1", now));
