@@ -22,7 +22,7 @@ void encode_v(ByteWriter& writer, const VerificationView& verification) {
 Result<VerificationView> decode_mac(ByteReader& reader, std::string_view alg_field) {
   const auto alg = static_cast<MacAlg>(TRY(reader.u8(alg_field)));
   switch (alg) {
-    case MacAlg::null: return VerificationView{alg, {}};
+    case MacAlg::null: return VerificationView{alg, TRY(reader.bytes(0, "MAC"))};
     case MacAlg::hmac_sha_1_160: return VerificationView{alg, TRY(reader.bytes(20, "MAC"))};
     case MacAlg::hmac_sha_256_256: return VerificationView{alg, TRY(reader.bytes(32, "MAC"))};
   }

@@ -1,0 +1,399 @@
+#include "tests/vectors/call.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "tests/support/vectors.h"
+
+namespace keystub::vectors {
+namespace {
+
+using namespace mikey;
+
+// Hands out one string of octets, however it is asked for.
+class StreamRandom final : public RandomSource {
+ public:
+  explicit StreamRandom(ByteVector octets) : octets_(std::move(octets)) {}
+
+  Result<void> fill(MutableBytes out) override {
+    if (octets_.size() - at_ < out.size()) {
+      return fail(Category::internal, "the inputs hold too few random octets");
+    }
+    std::copy_n(octets_.begin() + static_cast<std::ptrdiff_t>(at_), out.size(), out.begin());
+    at_ += out.size();
+    return {};
+  }
+
+ private:
+  ByteVector octets_;
+  std::size_t at_ = 0;
+};
+
+// The clock and the randomness of one step.
+struct Step {
+  Step(std::initializer_list<const Json*> times, std::initializer_list<ByteVector> draws) {
+    for (const Json* time : times) clock.push(time->get<std::string>());
+    ByteVector all;
+    for (const ByteVector& draw : draws) all.insert(all.end(), draw.begin(), draw.end());
+    random.emplace(std::move(all));
+  }
+
+  testing::VectorClock clock;
+  std::optional<StreamRandom> random;
+  Environment env() { return {clock, *random}; }
+};
+
+template <class T>
+T played(Result<T> result, std::string_view step) {
+  if (!result) throw std::runtime_error(std::string(step) + ": " + result.error().describe());
+  return *std::move(result);
+}
+template <class T>
+Result<void> outcome(Result<T> result) {
+  if (!result) return std::unexpected(std::move(result).error());
+  return {};
+}
+
+std::string hex(Bytes bytes) { return to_hex(bytes); }
+
+std::optional<Timestamp> ntp_utc_32(const Json& policy, const char* name) {
+  if (!policy.contains(name)) return std::nullopt;
+  return Timestamp{TsType::ntp_utc_32,
+                   std::stoull(policy.at(name).get<std::string>(), nullptr, 16)};
+}
+
+ByteVector octets_or(const Instead& instead, const char* name, const Json& otherwise) {
+  return octets(instead.is_object() && instead.contains(name) ? instead.at(name) : otherwise);
+}
+
+WallTime time_of(const Instead& instead, const Timestamp& t) {
+  if (!instead.is_object() || !instead.contains("now")) return t.to_wall_time();
+  return from_ntp(std::stoull(instead.at("now").get<std::string>(), nullptr, 16));
+}
+
+Json json_of(const SessionKey& key) {
+  Json json{
+      {"type", static_cast<int>(key.type)}, {"spi", hex(key.spi)}, {"key", hex(key.key.reveal())}};
+  if (!key.salt.empty()) json["salt"] = hex(key.salt.reveal());
+  return json;
+}
+
+Json json_of(const MessageKeys& keys) {
+  Json json{{"auth_key", hex(keys.auth.reveal())}};
+  if (!keys.encr.empty()) {
+    json["encr_key"] = hex(keys.encr.reveal());
+    json["salt_key"] = hex(keys.salt.reveal());
+  }
+  return json;
+}
+
+// The message that a response answers; an initial message is its own.
+std::string initial_of(const std::string& message) {
+  return message.ends_with("_RESP") ? message.substr(0, message.size() - 4) + "INIT" : message;
+}
+
+bool carries_keys(const std::string& message) {
+  return message == "REQUEST_RESP" || message == "RESOLVE_RESP";
+}
+
+}  // namespace
+
+Call::Call(const Json& inputs) : inputs_(inputs) {
+  suite_ = &suite_of(static_cast<PrfFunc>(inputs.at("suite").at("prf").get<int>()));
+  for (const auto& [role, uri] : inputs.at("identities").items()) {
+    identities_.emplace(role, Identity::uri(uri.get<std::string>()));
+  }
+  responder_ = credentials("responder", "psk_r");
+  if (inputs.at("mode") == 1) {
+    initiator_ = credentials("initiator", "psk_i");
+    play_request();
+  } else {
+    issue();
+  }
+  play_transfer();
+  play_resolve_and_answer();
+}
+
+KmsCredentials Call::credentials(const std::string& role, const std::string& psk) const {
+  const Json& known_as = inputs_.at(psk);
+  return {identities_.at(role), identities_.at("kms"), known_as.at("id"),
+          Psk(octets(known_as.at("key")))};
+}
+
+TicketProtection Call::protection() const {
+  const Json& tpk = inputs_.at("tpk");
+  return {Tpk(octets(tpk.at("key"))), tpk.at("id"), to_string(octets(tpk.at("thdr")))};
+}
+
+TicketPolicy Call::policy(const Json& json) const {
+  TicketPolicy policy;
+  const auto type = json.at("ticket_type").get<std::vector<int>>();
+  policy.type = {static_cast<std::uint16_t>(type.at(0)), static_cast<std::uint8_t>(type.at(1)),
+                 static_cast<std::uint8_t>(type.at(2))};
+  policy.prf = suite_->prf;
+  policy.flags = TicketFlags::from_letters(json.at("flags").get<std::string>()).value();
+  if (json.contains("idr_kms")) policy.idr_kms = Identity::uri(json.at("idr_kms"));
+  if (json.contains("idr_i")) policy.idr_i = Identity::uri(json.at("idr_i"));
+  policy.trs = ntp_utc_32(json, "trs");
+  policy.tre = ntp_utc_32(json, "tre");
+  policy.trr = ntp_utc_32(json, "trr");
+  for (const Json& uri : json.at("idr_app")) policy.idr_app.push_back(Identity::uri(uri));
+  for (const Json& uri : json.at("idr_r")) policy.idr_r.push_back(Identity::uri(uri));
+  for (const Json& key : inputs_.at("ticket").at("session_keys")) {
+    const ByteVector salt = key.contains("salt") ? octets(key.at("salt")) : ByteVector();
+    policy.keys.push_back({static_cast<KeyType>(key.at("type").get<int>()),
+                           static_cast<std::uint16_t>(octets(key.at("key")).size()),
+                           static_cast<std::uint16_t>(salt.size()), octets(key.at("spi"))});
+  }
+  return policy;
+}
+
+std::vector<CryptoSession> Call::sessions() const {
+  std::vector<CryptoSession> sessions;
+  for (const Json& session : inputs_.at("crypto_sessions")) {
+    sessions.push_back({session.at("cs_id"),
+                        static_cast<ProtType>(session.at("prot_type").get<int>()), session.at("s"),
+                        session.at("policies").get<ByteVector>(),
+                        octets(session.at("session_data")), octets(session.at("spi"))});
+  }
+  return sessions;
+}
+
+std::vector<SecurityPolicy> Call::security_policies() const {
+  std::vector<SecurityPolicy> policies;
+  for (const Json& policy : inputs_.at("security_policies")) {
+    policies.push_back({policy.at("policy_no"),
+                        static_cast<ProtType>(policy.at("prot_type").get<int>()),
+                        octets(policy.at("parameters"))});
+  }
+  return policies;
+}
+
+// In the order in which a ticket's maker draws them (mikey/ticket.h).
+ByteVector Call::ticket_randomness() const {
+  const Json& ticket = inputs_.at("ticket");
+  ByteVector all = octets(ticket.at("mpk_spi"));
+  const auto append = [&all](const Json& hex) {
+    const ByteVector more = octets(hex);
+    all.insert(all.end(), more.begin(), more.end());
+  };
+  append(ticket.at("mpk"));
+  for (const Json& key : ticket.at("session_keys")) {
+    append(key.at("key"));
+    if (key.contains("salt")) append(key.at("salt"));
+  }
+  append(ticket.at("rand"));
+  return all;
+}
+
+ByteVector Call::add(const std::string& name, ByteVector message) {
+  messages_.emplace_back(name, message);
+  return message;
+}
+
+const ByteVector& Call::message(const std::string& name) const {
+  return std::ranges::find(messages_, name, &std::pair<std::string, ByteVector>::first)->second;
+}
+bool Call::has(const std::string& name) const {
+  return std::ranges::find(messages_, name, &std::pair<std::string, ByteVector>::first) !=
+         messages_.end();
+}
+
+// --- The parties ---------------------------------------------------------------------------
+
+void Call::play_request() {
+  const Json& in = inputs_.at("request");
+  Step init({&in.at("t_init")}, {octets(in.at("csb_id")), octets(in.at("randr_i"))});
+  const TicketPolicy wish = policy(inputs_.at("policy"));
+  request_.emplace(played(TicketRequest::start(init.env(), initiator_, wish), "REQUEST_INIT"));
+  const ByteVector request_init = add("REQUEST_INIT", to_vector(request_->message()));
+
+  Step resp({&inputs_.at("ticket").at("t"), &in.at("t_resp")}, {ticket_randomness()});
+  const auto received = played(ReceivedRequest::parse(request_init), "REQUEST_INIT");
+  const auto authenticated = played(
+      received.authenticate(initiator_.psk, initiator_.self, initiator_.kms), "REQUEST_INIT");
+  const TicketPolicy granted = policy(
+      inputs_.contains("granted_policy") ? inputs_.at("granted_policy") : inputs_.at("policy"));
+  const auto grant =
+      played(authenticated.grant(resp.env(), granted, wish.keys, protection()), "REQUEST_RESP");
+  ticket_ = std::make_shared<GrantedTicket>(
+      played(request_->finish(add("REQUEST_RESP", grant.message)), "REQUEST_RESP"));
+}
+
+void Call::issue() {
+  Step step({&inputs_.at("ticket").at("t")}, {ticket_randomness()});
+  ticket_ = std::make_shared<GrantedTicket>(
+      played(issue_ticket(step.env(), policy(inputs_.at("policy")), protection()), "ticket"));
+}
+
+void Call::play_transfer() {
+  const Json& in = inputs_.at("transfer");
+  Step step({&in.at("t_init")}, {octets(in.at("csb_id")), octets(in.at("randr_i"))});
+  OfferParameters parameters;
+  parameters.initiator = identities_.at("initiator");
+  parameters.responder = identities_.at("responder");
+  parameters.sessions = sessions();
+  parameters.policies = security_policies();
+  parameters.sdp_ids = inputs_.value("sdp_ids", "");
+  offer_.emplace(played(TransferOffer::start(step.env(), ticket_, parameters), "TRANSFER_INIT"));
+  add("TRANSFER_INIT", to_vector(offer_->message()));
+}
+
+void Call::play_resolve_and_answer() {
+  const ByteVector transfer_init = message("TRANSFER_INIT");
+  const auto received = played(ReceivedTransfer::parse(transfer_init), "TRANSFER_INIT");
+  const Json& in = inputs_.at("resolve");
+  Step init({&in.at("t_init")}, {octets(in.at("csb_id")), octets(in.at("randr_r"))});
+  resolve_.emplace(
+      played(TicketResolve::start(init.env(), responder_, received.ticket()), "RESOLVE_INIT"));
+  const ByteVector resolve_init = add("RESOLVE_INIT", to_vector(resolve_->message()));
+
+  Step resp({&in.at("t_resp")},
+            {in.contains("randr_kms") ? octets(in.at("randr_kms")) : ByteVector()});
+  const OpenedResolve opened = played(open(resolve_init, nullptr), "RESOLVE_INIT");
+  const ByteVector resolve_resp =
+      add("RESOLVE_RESP", played(opened.respond(resp.env(), responder_.self), "RESOLVE_RESP"));
+  ResolvedTicket resolved = played(resolve_->finish(resolve_resp), "RESOLVE_RESP");
+  mpkr_forked_ = resolved.mpkr_forked.clone();
+  for (const SessionKey& key : resolved.session_keys) forked_keys_.push_back(key.clone());
+
+  const auto verified =
+      played(received.verify(std::move(resolved), responder_.self), "TRANSFER_INIT");
+  const Json& transfer = inputs_.at("transfer");
+  const bool responds = transfer.contains("t_resp");
+  const Json no_time = "00";
+  Step answering({responds ? &transfer.at("t_resp") : &no_time},
+                 {transfer.contains("randr_r") ? octets(transfer.at("randr_r")) : ByteVector()});
+  TransferAnswer answer =
+      played(verified.respond(answering.env(), {responder_.self, {}, {}}), "TRANSFER_RESP");
+  established_ = std::move(answer.established);
+  if (!responds) return;
+  const EstablishedTransfer accepted =
+      played(offer_->accept(add("TRANSFER_RESP", answer.message)), "TRANSFER_RESP");
+  for (std::size_t i = 0; i < established_.sessions.size(); ++i) {
+    if (!(accepted.sessions.at(i).tek == established_.sessions[i].tek)) {
+      throw std::runtime_error("the ends do not share a key");
+    }
+  }
+}
+
+// --- What comes out ------------------------------------------------------------------------
+
+Bytes Call::inkey_of(const std::string& message) const {
+  if (message.starts_with("REQUEST")) return initiator_.psk.reveal();
+  if (message.starts_with("RESOLVE")) return responder_.psk.reveal();
+  const bool forked = message == "TRANSFER_RESP" && forking();
+  return forked ? mpkr_forked_.reveal() : ticket_->mpki.reveal();
+}
+
+MessageContext Call::context_of(const std::string& name) const {
+  const Message initial = Message::parse(message(initial_of(name))).value();
+  const Message parsed = Message::parse(message(name)).value();
+  return {initial.header.csb_id, name.ends_with("_RESP"), initial.randr_i.value_or(Bytes()),
+          initial.randr_r.value_or(parsed.randr_r.value_or(Bytes()))};
+}
+
+MessageKeys Call::keys_of(const std::string& name, Protects protects) const {
+  return derive_message_keys(*suite_, inkey_of(name), context_of(name), protects).value();
+}
+
+AuthKey Call::auth_key_of(const std::string& name, std::optional<Bytes> own_rand) const {
+  MessageContext context = context_of(name);
+  if (!context.response && own_rand) {
+    (name == "RESOLVE_INIT" ? context.randr_r : context.randr_i) = *own_rand;
+  }
+  return derive_message_keys(*suite_, inkey_of(name), context, Protects::integrity).value().auth;
+}
+
+Json Call::message_keys() const {
+  Json all = Json::object();
+  const Json& ticket = inputs_.at("ticket");
+  all["ticket"] =
+      json_of(derive_ticket_keys(*suite_, protection().key, octets(ticket.at("rand"))).value());
+  for (const auto& [name, unused] : messages_) {
+    all[name] = json_of(
+        keys_of(name, carries_keys(name) ? Protects::integrity_and_keys : Protects::integrity));
+  }
+  return all;
+}
+
+Json Call::results() const {
+  Json results{{"ticket", hex(ticket_->body)}, {"mpki", hex(ticket_->mpki.reveal())}};
+  if (forking()) {
+    results["mpkr"] = hex(ticket_->mpkr.reveal());
+    results["mpkr_forked"] = hex(mpkr_forked_.reveal());
+    results["forked_keys"] = Json::array();
+    for (const SessionKey& key : forked_keys_) results["forked_keys"].push_back(json_of(key));
+  }
+  results["crypto_sessions"] = Json::array();
+  for (const EstablishedSession& session : established_.sessions) {
+    Json json{{"cs_id", session.cs_id}, {"tek", hex(session.tek.reveal())}};
+    if (!session.salt.empty()) json["salt"] = hex(session.salt.reveal());
+    results["crypto_sessions"].push_back(std::move(json));
+  }
+  return results;
+}
+
+// --- Receivers -----------------------------------------------------------------------------
+
+std::string Call::receiver_of(const std::string& message) {
+  if (message == "REQUEST_INIT" || message == "RESOLVE_INIT") return "kms";
+  if (message == "REQUEST_RESP" || message == "TRANSFER_RESP") return "initiator";
+  return "responder";
+}
+
+Result<void> Call::receive(const std::string& name, Bytes octets, const Instead& instead) const {
+  if (name == "REQUEST_INIT") return kms_receives_request(octets, instead);
+  if (name == "RESOLVE_INIT") return kms_receives_resolve(octets, instead);
+  if (name == "TRANSFER_INIT") return responder_receives_offer(octets, instead);
+  if (name == "REQUEST_RESP") return outcome(request_->finish(octets));
+  if (name == "RESOLVE_RESP") return outcome(resolve_->finish(octets));
+  return outcome(offer_->accept(octets));
+}
+
+Result<void> Call::kms_receives_request(Bytes octets, const Instead& instead) const {
+  const auto received = TRY(ReceivedRequest::parse(octets));
+  const Psk psk(octets_or(instead, "psk_i", inputs_.at("psk_i").at("key")));
+  return outcome(received.authenticate(psk, initiator_.self, initiator_.kms));
+}
+
+Result<OpenedResolve> Call::open(Bytes resolve_init, const Instead& instead) const {
+  const auto received = TRY(ReceivedResolve::parse(resolve_init));
+  const Psk psk(octets_or(instead, "psk_r", inputs_.at("psk_r").at("key")));
+  const auto authenticated = TRY(received.authenticate(psk, responder_.self, responder_.kms));
+  const Tpk tpk(octets_or(instead, "tpk", inputs_.at("tpk").at("key")));
+  return authenticated.open(tpk);
+}
+
+Result<void> Call::kms_receives_resolve(Bytes octets, const Instead& instead) const {
+  const OpenedResolve opened = TRY(open(octets, instead));
+  const Message& message = opened.message();
+  return at(message.place("TICKET", "RFC 6043 4.2.3.4", message.ticket->body.data()),
+            opened.policy().check_valid_at(time_of(instead, *message.t)));
+}
+
+// Early checks, then the KMS, then the verification with the keys that it returned.
+Result<void> Call::responder_receives_offer(Bytes octets, const Instead& instead) const {
+  const auto received = TRY(ReceivedTransfer::parse(octets));
+  Identity self = responder_.self;
+  if (instead.is_object() && instead.contains("identity")) {
+    self = Identity::uri(instead.at("identity"));
+  }
+  ResponderProfile profile;
+  profile.own_identities = {self};
+  profile.accept_128_bit_suite = true;
+  profile.require_forking = false;
+  profile.require_single_tls_session = false;
+  TRY(received.check_early(profile, time_of(instead, received.t())));
+  const Json& in = inputs_.at("resolve");
+  Step init({&in.at("t_init")},
+            {vectors::octets(in.at("csb_id")), vectors::octets(in.at("randr_r"))});
+  const auto resolve = TRY(TicketResolve::start(init.env(), responder_, received.ticket()));
+  const OpenedResolve opened = TRY(open(resolve.message(), nullptr));
+  Step resp({&in.at("t_resp")},
+            {in.contains("randr_kms") ? vectors::octets(in.at("randr_kms")) : ByteVector()});
+  const ByteVector response = TRY(opened.respond(resp.env(), responder_.self));
+  return outcome(received.verify(TRY(resolve.finish(response)), responder_.self));
+}
+
+}  // namespace keystub::vectors

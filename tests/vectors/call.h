@@ -1,0 +1,88 @@
+// A call of the published vectors (lib/mikey/vectors): an initiator, a responder and their KMS, all
+// made of the library, play it from the inputs that the file gives. Nothing else goes in, so that
+// whatever comes out can be made again by anyone.
+#pragma once
+
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+#include "mikey/protection.h"
+#include "mikey/request_exchange.h"
+#include "mikey/transfer_exchange.h"
+
+namespace keystub::vectors {
+
+// Keeps the order of its members: the file is written in the order in which it is read.
+using Json = nlohmann::ordered_json;
+
+inline ByteVector octets(const Json& hex) { return from_hex(hex.get<std::string>()).value(); }
+
+// What a receiver has or knows instead of what the call gives it: "psk_i", "psk_r", "tpk" (keys),
+// "identity" (its own), "now" (NTP). An object of the file, or null.
+using Instead = Json;
+
+class Call {
+ public:
+  // Plays it all. `inputs` as in the file; throws std::runtime_error where a step is refused.
+  explicit Call(const Json& inputs);
+
+  // By name, in the order of the call. Without Ticket Request in mode 3, without TRANSFER_RESP
+  // where the policy wants none.
+  const std::vector<std::pair<std::string, ByteVector>>& messages() const { return messages_; }
+  const ByteVector& message(const std::string& name) const;
+  bool has(const std::string& name) const;
+  // The keys of each message and of the ticket; what the parties end with. As in the file.
+  Json message_keys() const;
+  Json results() const;
+
+  const mikey::Suite& suite() const { return *suite_; }
+  bool forking() const { return ticket_->policy.flags.has(mikey::TicketFlag::i_forking); }
+  // "initiator", "responder", "kms": the party that receives a message.
+  static std::string receiver_of(const std::string& message);
+  const mikey::Identity& identity(const std::string& role) const { return identities_.at(role); }
+  mikey::MessageKeys keys_of(const std::string& message, mikey::Protects protects) const;
+  // Of a message that is no longer what it was. `own_rand`: what an initial message has now.
+  mikey::AuthKey auth_key_of(const std::string& message, std::optional<Bytes> own_rand) const;
+
+  // What the receiver of the message `name` says when these octets come instead.
+  Result<void> receive(const std::string& name, Bytes instead_of_it, const Instead& instead) const;
+
+ private:
+  void play_request();
+  void issue();
+  void play_transfer();
+  void play_resolve_and_answer();
+  ByteVector add(const std::string& name, ByteVector message);
+
+  mikey::KmsCredentials credentials(const std::string& role, const std::string& psk) const;
+  mikey::TicketProtection protection() const;
+  mikey::TicketPolicy policy(const Json& json) const;
+  std::vector<mikey::CryptoSession> sessions() const;
+  std::vector<mikey::SecurityPolicy> security_policies() const;
+  ByteVector ticket_randomness() const;
+  Bytes inkey_of(const std::string& message) const;
+  mikey::MessageContext context_of(const std::string& message) const;
+
+  Result<mikey::OpenedResolve> open(Bytes resolve_init, const Instead& instead) const;
+  Result<void> kms_receives_request(Bytes octets, const Instead& instead) const;
+  Result<void> kms_receives_resolve(Bytes octets, const Instead& instead) const;
+  Result<void> responder_receives_offer(Bytes octets, const Instead& instead) const;
+
+  Json inputs_;
+  const mikey::Suite* suite_;
+  std::map<std::string, mikey::Identity> identities_;
+  mikey::KmsCredentials initiator_;
+  mikey::KmsCredentials responder_;
+  std::vector<std::pair<std::string, ByteVector>> messages_;
+  std::optional<mikey::TicketRequest> request_;
+  std::shared_ptr<const mikey::GrantedTicket> ticket_;
+  std::optional<mikey::TransferOffer> offer_;
+  std::optional<mikey::TicketResolve> resolve_;
+  mikey::Mpk mpkr_forked_;
+  std::vector<mikey::SessionKey> forked_keys_;
+  mikey::EstablishedTransfer established_;
+};
+
+}  // namespace keystub::vectors
