@@ -118,6 +118,8 @@ BANNED_CODE = [
      "the clock is handed in (base/clock.h)"),
     (r"\bRAND_(priv_)?bytes\b|\bstd::random_device\b|\bstd::mt19937", r"^lib/base/random\.cc$",
      "randomness is handed in (base/random.h)"),
+    (r"\bTRY\(", r"\.cc$|^(?!lib/(base|mikey)/)|^lib/base/error\.h$|^lib/mikey/(cli|examples)/",
+     "this header is installed, and macros of other projects have no namespace: KEYSTUB_TRY"),
     (r"\b(TODO|FIXME|XXX)\b", None, "finish it, or write an issue"),
     (r"\busing namespace std\s*;", None, "name what you use"),
 ]
@@ -486,6 +488,7 @@ BAD_FILES = [
     ("kms-server/bad.cc", "// B.\nlog(m.Short" + "DebugString());\n", "banned"),
     ("tests/unit/bad.cc", "// B.\nlog(m." + "DebugString());\n", "banned"),
     ("lib/sdp/bad.cc", "// B.\n// TO" + "DO: finish\n", "banned"),
+    ("lib/mikey/bad.h", "// B.\n#pragma once\nauto x = TRY(f());\n", "banned"),
     ("lib/sdp/bad.cc", "int x;\n", "first-line"),
     ("lib/sdp/bad.h", "// B.\nint x;\n", "pragma-once"),
     ("proto/keystub/v1/bad.proto", "bytes psk = 4;\n", "secret-field"),

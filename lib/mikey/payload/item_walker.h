@@ -21,7 +21,7 @@ class ItemWalker {
   // The next item; nothing after the last one.
   Result<std::optional<Item>> next() {
     if (reader_.at_end()) return std::optional<Item>();
-    return std::optional<Item>(TRY(decode(reader_)));
+    return std::optional<Item>(KEYSTUB_TRY(decode(reader_)));
   }
 
  private:
@@ -36,9 +36,9 @@ struct TypeLengthValue {
 
 inline Result<TypeLengthValue> decode_type_length_value(ByteReader& reader) {
   TypeLengthValue item;
-  item.type = TRY(reader.u8("Type"));
-  const std::uint8_t length = TRY(reader.u8("Length"));
-  item.value = TRY(reader.bytes(length, "Value"));
+  item.type = KEYSTUB_TRY(reader.u8("Type"));
+  const std::uint8_t length = KEYSTUB_TRY(reader.u8("Length"));
+  item.value = KEYSTUB_TRY(reader.bytes(length, "Value"));
   return item;
 }
 
