@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "mikey/exchange_rules.h"
+#include "mikey/initiator_data.h"
 
 namespace keystub::mikey {
 namespace {
@@ -13,45 +14,6 @@ constexpr std::size_t kMinimumKeyOctets = 16;  // RFC 6043 12.1
 Result<MessageKeys> resolve_keys(const Suite& suite, const Psk& psk, std::uint32_t csb_id,
                                  bool response, Bytes randr_r, Protects protects) {
   return derive_message_keys(suite, psk.reveal(), {csb_id, response, {}, randr_r}, protects);
-}
-
-// Initiator Data = First Payload, Vi, Vr (RFC 6043 6.10).
-struct InitiatorData {
-  VerificationView vi;
-  VerificationView vr;
-};
-
-Result<InitiatorData> read_initiator_data(const TicketView& ticket, std::string_view message) {
-  ByteReader reader(message, ticket.initiator_data, ticket.initiator_data_offset);
-  reader.enter("Initiator Data", "RFC 6043 6.10");
-  PayloadWalker walker = TRY(ticket.initiator_payloads(message));
-  std::vector<VerificationView> found;
-  for (;;) {
-    const std::optional<Payload> payload = TRY(walker.next());
-    if (!payload) break;
-    if (const auto* v = std::get_if<VerificationView>(&payload->value)) found.push_back(*v);
-  }
-  if (found.size() != 2) {
-    return reader.malformed("the Initiator Data holds " + std::to_string(found.size()) +
-                            " V payloads; they are two, Vi and Vr");
-  }
-  return InitiatorData{found[0], found[1]};
-}
-
-// With key forking: Vr proves that the owner of the ticket made the TRANSFER_INIT around it.
-Result<void> verify_initiator_data(const Suite& suite, const TicketView& ticket, const Mpk& mpkr,
-                                   const Message& message) {
-  const InitiatorData data = TRY(read_initiator_data(ticket, message.name()));
-  const Place place =
-      message.place("Initiator Data", "RFC 6043 6.10", ticket.initiator_data.data());
-  if (data.vi.alg != suite.mac || data.vr.alg != suite.mac) {
-    return refuse(Category::malformed, ErrorNo::invalid_mac,
-                  "the MAC algorithms of Vi and Vr do not go with the PRF (RFC 6043 12.1)", place);
-  }
-  const AuthKey key = TRY(derive_initiator_data_key(suite, mpkr));
-  const Bytes covered =
-      ticket.initiator_data.first(ticket.initiator_data.size() - data.vr.mac.size());
-  return verify_mac(suite, key, {covered}, data.vr.mac, place);
 }
 
 }  // namespace

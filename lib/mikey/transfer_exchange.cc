@@ -4,66 +4,10 @@
 #include <set>
 
 #include "mikey/exchange_rules.h"
+#include "mikey/initiator_data.h"
 
 namespace keystub::mikey {
 namespace {
-
-constexpr std::size_t kLengthOctets = 2;
-
-// What the MAC of TRANSFER_INIT covers: the message without the Initiator Data length, the
-// Initiator Data and the MAC itself (RFC 6043 5.5).
-struct CoveredTransferInit {
-  Bytes before;
-  Bytes after;
-};
-CoveredTransferInit covered_by_mac(const Message& message) noexcept {
-  const TicketView& ticket = *message.ticket;
-  const Bytes without_mac = message.without_mac();
-  return {without_mac.first(ticket.initiator_data_offset - kLengthOctets),
-          without_mac.subspan(ticket.initiator_data_offset + ticket.initiator_data.size())};
-}
-
-// Initiator Data = First Payload, Vi, Vr. Vi repeats the MAC of V; its Next Payload is V, since Vr
-// follows. Vr covers all but its own MAC, under MPKr (RFC 6043 6.10).
-Result<ByteVector> make_initiator_data(const Suite& suite, const Mpk& mpkr, const Mac& v) {
-  ByteWriter data;
-  data.u8(static_cast<std::uint8_t>(PayloadType::v));
-  data.u8(static_cast<std::uint8_t>(PayloadType::v));
-  data.u8(static_cast<std::uint8_t>(suite.mac));
-  data.bytes(v.bytes());
-  data.u8(static_cast<std::uint8_t>(PayloadType::last));
-  data.u8(static_cast<std::uint8_t>(suite.mac));
-  const AuthKey key = TRY(derive_initiator_data_key(suite, mpkr));
-  const Mac vr = TRY(compute_mac(suite, key, {data.view()}));
-  data.bytes(vr.bytes());
-  return std::move(data).take();
-}
-
-// The MAC that Vi repeats: the first V of the Initiator Data.
-Result<Bytes> vi_mac(const Message& message) {
-  const TicketView& ticket = *message.ticket;
-  ByteReader reader(message.name(), ticket.initiator_data, ticket.initiator_data_offset);
-  reader.enter("Initiator Data", "RFC 6043 6.10");
-  const auto first = static_cast<PayloadType>(TRY(reader.u8("First Payload")));
-  PayloadWalker walker(reader, first);
-  for (;;) {
-    const std::optional<Payload> payload = TRY(walker.next());
-    if (!payload) return reader.malformed("the Initiator Data holds no Vi");
-    if (const auto* v = std::get_if<VerificationView>(&payload->value)) return v->mac;
-  }
-}
-
-// "The Responder SHALL also verify that the MAC field in the V payload in the TRANSFER_INIT message
-// is identical to the MAC field in the Vi payload" (4.2.3.6).
-Result<void> check_vi(const Message& message) {
-  if (!equal(TRY(vi_mac(message)), message.v->mac)) {
-    return refuse(
-        Category::unauthenticated, ErrorNo::auth_failure,
-        "the MAC in Vi is not the one in V: the ticket was put into another message",
-        message.place("Initiator Data", "RFC 6043 4.2.3.6", message.ticket->initiator_data.data()));
-  }
-  return {};
-}
 
 const SessionKey* find_key(const std::vector<SessionKey>& keys, Bytes spi) noexcept {
   const auto found =
