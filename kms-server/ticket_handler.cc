@@ -128,6 +128,9 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
       auto parsed = mikey::ReceivedResolve::parse(message_);
       if (!parsed) return refuse_malformed(parsed.error());
       resolve_.emplace(std::move(*parsed));
+    } else if (type == mikey::DataType::request_init_pk ||
+               type == mikey::DataType::resolve_init_pk) {
+      return refuse_certificate(type);
     } else {
       return refuse_malformed(
           Error(Category::malformed,
@@ -202,9 +205,9 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
       return refuse_replay(
           Error(Category::expired, "a COUNTER is no time: it proves no freshness"));
     }
-    const Bytes mac = request_ ? request_->mac() : resolve_->mac();
+    const Bytes proof = request_ ? request_->proof() : resolve_->proof();
     // [6043-12.4-02]
-    if (auto admitted = parts_.replay.admit(replay::tag_of(mac), t.to_wall_time()); !admitted) {
+    if (auto admitted = parts_.replay.admit(replay::tag_of(proof), t.to_wall_time()); !admitted) {
       return refuse_replay(admitted.error());
     }
     return Step::next;
@@ -298,6 +301,13 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
   Step refuse_malformed(const Error& error) {
     return finish("malformed", error.describe(),
                   Refusal{Category::malformed, {}, std::string(kMalformed), {}, {}});
+  }
+
+  // What every sender may know: that this KMS holds no certificate.
+  Step refuse_certificate(mikey::DataType type) {
+    const std::string reason = fmt::format(
+        "{} needs a KMS with a certificate; use a pre-shared key here", mikey::name_of(type));
+    return finish("malformed", reason, Refusal{Category::malformed, {}, reason, {}, {}});
   }
 
   // The sender is authenticated: it may know what is wrong, in a MIKEY Error message with a MAC.

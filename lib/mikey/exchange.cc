@@ -49,12 +49,14 @@ Result<const Suite*> require_one_suite(const Message& message) {
                   at_header);
   }
   const Suite& suite = suite_of(prf);
-  const VerificationView v = TRY(require(message.v, message, "V", "RFC 6043 4.2"));
-  if (v.alg != suite.mac) {
-    return refuse(Category::malformed, ErrorNo::invalid_mac,
-                  "MAC algorithm " + std::string(name_of(v.alg)) + " does not go with PRF " +
-                      std::string(name_of(prf)) + ": suites must not be mixed",
-                  message.place("V", "RFC 6043 12.1", v.mac.data()));
+  if (!is_pk_variant(message)) {
+    const VerificationView v = TRY(require(message.v, message, "V", "RFC 6043 4.2"));
+    if (v.alg != suite.mac) {
+      return refuse(Category::malformed, ErrorNo::invalid_mac,
+                    "MAC algorithm " + std::string(name_of(v.alg)) + " does not go with PRF " +
+                        std::string(name_of(prf)) + ": suites must not be mixed",
+                    message.place("V", "RFC 6043 12.1", v.mac.data()));
+    }
   }
   const auto same_prf = [&](const TicketPolicyView& policy) { return policy.prf == prf; };
   if ((message.tp && !same_prf(*message.tp)) ||

@@ -25,13 +25,17 @@ struct Environment {
   bool wrap_keys = false;
 };
 
-// How an initiator or a responder is known to its KMS.
+// How an initiator or a responder is known to its KMS by pre-shared key.
 struct KmsCredentials {
   Identity self;       // the identity that requests or resolves
   Identity kms;        // IDRkms
   std::string psk_id;  // IDRpsk; empty: left out
   Psk psk;             // 16 octets or more
 };
+
+// What protects both messages of a Ticket Request or Ticket Resolve: the pre-shared key, or the
+// envelope key of a public-key variant (RFC 6043 5.1.2).
+using ExchangeKey = Secret<struct ExchangeKeyTag>;
 
 // A ticket that its initiator may use: granted by the KMS (mode 1) or issued by itself (mode 3).
 struct GrantedTicket {

@@ -15,6 +15,12 @@ std::unexpected<Error> refuse(Category category, ErrorNo number, std::string tex
 // The message's type must be `expected`.
 Result<void> require_type(const Message& message, DataType expected);
 
+// REQUEST_INIT_PK and RESOLVE_INIT_PK: they end with SIGN where the others have V.
+inline bool is_pk_variant(const Message& message) noexcept {
+  return message.header.data_type == DataType::request_init_pk ||
+         message.header.data_type == DataType::resolve_init_pk;
+}
+
 // Header fields of a response are those of its initial message (RFC 6043 4.2.1.5, 4.2.3.5).
 Result<void> require_same_header(const Message& response, PrfFunc prf, std::uint32_t csb_id);
 
@@ -22,8 +28,8 @@ Result<void> require_same_header(const Message& response, PrfFunc prf, std::uint
 Result<void> require_empty_map(const Message& message);
 
 // PRF known, V there with the MAC algorithm of the PRF's suite (NULL is refused: anyone could
-// strip the MAC), ticket or wished policy with the same PRF, KEMAC with an encryption algorithm
-// that goes with it. The suite is the one that opens the KEMAC.
+// strip the MAC; a public-key variant has SIGN instead), ticket or wished policy with the same PRF,
+// KEMAC with an encryption algorithm that goes with it. The suite is the one that opens the KEMAC.
 Result<const Suite*> require_one_suite(const Message& message);
 
 // `what` must be there.

@@ -41,6 +41,8 @@ class Message {
   Bytes without_mac() const noexcept { return bytes.first(bytes.size() - v->mac.size()); }
   // What a signature covers: the message without the Signature field of SIGN, which is last.
   Bytes without_signature() const noexcept { return bytes.first(bytes.size() - sign->data.size()); }
+  // The MAC of V or the signature of SIGN, one of which the exchanges require.
+  Bytes proof() const noexcept { return v ? v->mac : sign->data; }
   // The list in the SDP IDs extension (RFC 4567 4.1.4), if there is one.
   std::optional<std::string_view> sdp_ids() const noexcept;
   // A place in this message, for errors.

@@ -2,26 +2,15 @@
 
 #include <algorithm>
 
-#include "mikey/exchange_rules.h"
+#include "mikey/sender_proof.h"
 
 namespace keystub::mikey {
 namespace {
 
-constexpr std::size_t kMinimumKeyOctets = 16;  // RFC 6043 12.1
-constexpr std::size_t kMaximumRandOctets = 255;
-
 // The keys that protect one message of a Ticket Request.
-Result<MessageKeys> request_keys(const Suite& suite, const Psk& psk, std::uint32_t csb_id,
+Result<MessageKeys> request_keys(const Suite& suite, const ExchangeKey& key, std::uint32_t csb_id,
                                  bool response, Bytes randr_i, Protects protects) {
-  return derive_message_keys(suite, psk.reveal(), {csb_id, response, randr_i, {}}, protects);
-}
-
-Result<void> check_psk(const Psk& psk) {
-  if (psk.size() < kMinimumKeyOctets || psk.size() > kMaximumRandOctets) {
-    return fail(Category::malformed, "the pre-shared key has " + std::to_string(psk.bits()) +
-                                         " bits; 128 to 2040 are possible (RFC 6043 12.1)");
-  }
-  return {};
+  return derive_message_keys(suite, key.reveal(), {csb_id, response, randr_i, {}}, protects);
 }
 
 // RFC 6043 4.2.1.6: "the Initiator MUST check that the granted Ticket Policy is acceptable".
@@ -68,42 +57,48 @@ Result<void> check_granted(const TicketPolicy& wish, const TicketPolicy& granted
 
 Result<TicketRequest> TicketRequest::start(const Environment& env,
                                            const KmsCredentials& credentials, TicketPolicy wish) {
-  TRY(check_psk(credentials.psk));
+  return build(env, DataType::request_init_psk, credentials, std::move(wish));
+}
+
+Result<TicketRequest> TicketRequest::start(const Environment& env, const PkCredentials& credentials,
+                                           TicketPolicy wish) {
+  return build(env, DataType::request_init_pk, credentials, std::move(wish));
+}
+
+template <class Credentials>
+Result<TicketRequest> TicketRequest::build(const Environment& env, DataType type,
+                                           const Credentials& credentials, TicketPolicy wish) {
+  TRY(check_credentials(credentials, env.clock.now()));
   TRY(wish.flags.check());
   if (wish.idr_r.empty()) {
     return fail(Category::malformed, "a ticket needs at least one responder that may resolve it");
   }
-  TicketRequest request(credentials, std::move(wish));
+  TicketRequest request(credentials.self, std::move(wish));
   const Suite& suite = suite_of(request.wish_.prf);
   request.csb_id_ = TRY(fresh_csb_id(env));
-  request.randr_i_ = TRY(env.random.bytes(std::max(suite.key_octets, credentials.psk.size())));
+  request.randr_i_ = TRY(env.random.bytes(rand_octets(suite, credentials)));
+  request.key_ = TRY(make_exchange_key(env, suite, credentials));
 
   // "The V flag MUST be set to '1'" (4.2.1.1).
-  MessageBuilder builder(DataType::request_init_psk, true, suite.prf, request.csb_id_);
-  builder.t(TRY(fresh_t(env)))
-      .randr(RandRole::initiator, request.randr_i_)
-      .idr(IdRole::initiator, credentials.self)
-      .idr(IdRole::kms, credentials.kms)
-      .tp(request.wish_);
-  if (!credentials.psk_id.empty()) {
-    builder.idr(IdRole::psk, Identity::byte_string(credentials.psk_id));
-  }
-  const MessageKeys keys = TRY(request_keys(suite, credentials.psk, request.csb_id_, false,
-                                            request.randr_i_, Protects::integrity));
-  request.message_ = TRY(finish_with_mac(std::move(builder), suite, keys.auth,
-                                         {credentials.self.bytes(), credentials.kms.bytes()}));
+  MessageBuilder builder(type, true, suite.prf, request.csb_id_);
+  builder.t(TRY(fresh_t(env))).randr(RandRole::initiator, request.randr_i_);
+  add_identities(builder, IdRole::initiator, credentials);
+  builder.tp(request.wish_);
+  const MessageContext context{request.csb_id_, false, request.randr_i_, {}};
+  request.message_ =
+      TRY(finish_with_proof(env, std::move(builder), suite, context, request.key_, credentials));
   return request;
 }
 
 Result<ReceivedError> TicketRequest::read_error(Bytes error) const {
-  const MessageKeys keys = TRY(request_keys(suite_of(wish_.prf), credentials_->psk, csb_id_, false,
-                                            randr_i_, Protects::integrity));
+  const MessageKeys keys =
+      TRY(request_keys(suite_of(wish_.prf), key_, csb_id_, false, randr_i_, Protects::integrity));
   return mikey::read_error(TRY(Message::parse(error)), wish_.prf, csb_id_, keys.auth);
 }
 
 Result<ByteVector> TicketRequest::refuse(const Environment& env, const Refusal& refusal) const {
-  const MessageKeys keys = TRY(request_keys(suite_of(wish_.prf), credentials_->psk, csb_id_, true,
-                                            randr_i_, Protects::integrity));
+  const MessageKeys keys =
+      TRY(request_keys(suite_of(wish_.prf), key_, csb_id_, true, randr_i_, Protects::integrity));
   // PRF and CSB ID of the response are those of the request (4.2.1.5).
   const Message request = TRY(Message::parse(message_));
   return build_error(env, request.header, refusal, keys.auth);
@@ -121,14 +116,14 @@ Result<GrantedTicket> TicketRequest::finish(Bytes request_resp, ErrorsTaken erro
   const KemacView kemac = TRY(require(message.kemac, message, "KEMAC", "RFC 6043 4.2.1.5"));
   const Suite& suite = *TRY(require_one_suite(message));
 
-  const MessageKeys keys = TRY(request_keys(suite, credentials_->psk, csb_id_, true, randr_i_,
-                                            Protects::integrity_and_keys));
+  const MessageKeys keys =
+      TRY(request_keys(suite, key_, csb_id_, true, randr_i_, Protects::integrity_and_keys));
   TRY(verify_mac(suite, keys.auth, {message.without_mac(), message_}, message.v->mac,
                  message.place("V", "RFC 6043 5.5", message.v->mac.data())));
 
   GrantedTicket granted;
   granted.policy = TRY(ticket.policy.read(message.name()));
-  TRY(check_granted(wish_, granted.policy, credentials_->self));
+  TRY(check_granted(wish_, granted.policy, self_));
   const Place at_kemac = message.place("KEMAC", "RFC 6043 4.2.1.5", kemac.encr_data.data());
   KemacKeys carried = TRY(open_kemac(suite, keys, csb_id_, *message.t, kemac, at_kemac));
   const bool forking = granted.policy.flags.has(TicketFlag::i_forking);
@@ -168,12 +163,14 @@ Result<GrantedTicket> issue_ticket(const Environment& env, TicketPolicy policy,
 
 Result<ReceivedRequest> ReceivedRequest::parse(Bytes request_init) {
   Message message = TRY(Message::parse(request_init));
-  TRY(require_type(message, DataType::request_init_psk));
+  TRY(require_type(
+      message, is_pk_variant(message) ? DataType::request_init_pk : DataType::request_init_psk));
   TRY(require_empty_map(message));
   TRY(require(message.t, message, "T", "RFC 6043 4.2.1.1"));
   TRY(require(message.randr_i, message, "RANDRi", "RFC 6043 4.2.1.1"));
   const TicketPolicyView tp = TRY(require(message.tp, message, "TP", "RFC 6043 4.2.1.1"));
   TRY(require_one_suite(message));
+  if (is_pk_variant(message)) TRY(check_pk_payloads(message));
   TicketPolicy wish = TRY(tp.read(message.name()));
   const Place at_tp = message.place("TP", "RFC 6043 6.10", tp.tp_data.data());
   TRY(at(at_tp, wish.flags.with(TicketFlag::k_changed, false).check()));  // K is ignored in a TP
@@ -183,15 +180,15 @@ Result<ReceivedRequest> ReceivedRequest::parse(Bytes request_init) {
 Result<AuthenticatedRequest> ReceivedRequest::authenticate(const Psk& psk,
                                                            const Identity& initiator,
                                                            const Identity& kms) const {
-  const Suite& suite = suite_of(message_.header.prf);
-  const MessageKeys keys = TRY(request_keys(suite, psk, message_.header.csb_id, false,
-                                            *message_.randr_i, Protects::integrity));
-  TRY(verify_mac(suite, keys.auth, {message_.without_mac(), initiator.bytes(), kms.bytes()},
-                 message_.v->mac, message_.place("V", "RFC 6043 5.5", message_.v->mac.data())));
-  // After the MAC: who cannot authenticate learns nothing about the key's length.
-  TRY(check_rand_length(message_.randr_i->size(), psk.size(),
-                        message_.place("RANDR", "RFC 6043 12.1", message_.randr_i->data())));
-  return AuthenticatedRequest(message_, wish_, psk.clone(), kms);
+  ExchangeKey key = TRY(verify_proof(message_, initiator, kms, psk));
+  return AuthenticatedRequest(message_, wish_, std::move(key), kms);
+}
+
+Result<AuthenticatedRequest> ReceivedRequest::authenticate(const PkAuthentication& pk,
+                                                           const Identity& initiator,
+                                                           const Identity& kms) const {
+  ExchangeKey key = TRY(verify_proof(message_, initiator, kms, pk));
+  return AuthenticatedRequest(message_, wish_, std::move(key), kms);
 }
 
 Result<AuthenticatedRequest::Grant> AuthenticatedRequest::grant(
@@ -205,7 +202,7 @@ Result<AuthenticatedRequest::Grant> AuthenticatedRequest::grant(
   const Timestamp t = TRY(fresh_t(env));
   const std::uint32_t csb_id = message_.header.csb_id;
   const MessageKeys protecting =
-      TRY(request_keys(suite, psk_, csb_id, true, *message_.randr_i, Protects::integrity_and_keys));
+      TRY(request_keys(suite, key_, csb_id, true, *message_.randr_i, Protects::integrity_and_keys));
   const PlainKeyData plain =
       granted.flags.has(TicketFlag::i_forking)
           ? encode_kemac_keys({&sealed.mpki, &sealed.mpkr}, keys.mpk_spi, keys.session_keys)
@@ -222,13 +219,13 @@ Result<AuthenticatedRequest::Grant> AuthenticatedRequest::grant(
 
 Result<ByteVector> AuthenticatedRequest::refuse(const Environment& env,
                                                 const Refusal& refusal) const {
-  const MessageKeys keys = TRY(request_keys(suite(), psk_, message_.header.csb_id, false,
+  const MessageKeys keys = TRY(request_keys(suite(), key_, message_.header.csb_id, false,
                                             *message_.randr_i, Protects::integrity));
   return build_error(env, message_.header, refusal, keys.auth);
 }
 
 Result<ReceivedError> AuthenticatedRequest::read_error(Bytes error) const {
-  const MessageKeys keys = TRY(request_keys(suite(), psk_, message_.header.csb_id, true,
+  const MessageKeys keys = TRY(request_keys(suite(), key_, message_.header.csb_id, true,
                                             *message_.randr_i, Protects::integrity));
   return mikey::read_error(TRY(Message::parse(error)), message_.header.prf, message_.header.csb_id,
                            keys.auth);

@@ -1,21 +1,25 @@
-// Ticket Request (RFC 6043 4.2.1), PSK variant: the initiator asks the KMS for a ticket and keys.
+// Ticket Request (RFC 6043 4.2.1): the initiator asks the KMS for a ticket and keys. The two
+// variants differ in how the initiator proves who it is: by pre-shared key or by certificate.
 //
 //   initiator  TicketRequest::start -> message()  ...  finish(REQUEST_RESP) -> GrantedTicket
-//   KMS        ReceivedRequest::parse -> authenticate(PSK) -> AuthenticatedRequest
+//   KMS        ReceivedRequest::parse -> authenticate(PSK or certificates) -> AuthenticatedRequest
 //                -> grant(policy, keys, TPK) -> octets, or refuse(number) -> octets
 #pragma once
 
 #include "mikey/error_message.h"
+#include "mikey/public_key/credentials.h"
 
 namespace keystub::mikey {
 
 // Initiator's side.
 class TicketRequest {
  public:
-  // Builds REQUEST_INIT with a fresh CSB ID, T and RANDRi (drawn in this order: CSB ID, RANDRi).
-  // `wish` is the desired policy, whose keys are asked for in its KEMAC; `credentials` must outlive
-  // the exchange.
+  // Builds REQUEST_INIT_PSK with a fresh CSB ID, T and RANDRi (drawn in this order: CSB ID,
+  // RANDRi). `wish` is the desired policy, whose keys are asked for in its KEMAC.
   static Result<TicketRequest> start(const Environment& env, const KmsCredentials& credentials,
+                                     TicketPolicy wish);
+  // The same with REQUEST_INIT_PK (draws CSB ID, RANDRi, envelope key, padding of PKE).
+  static Result<TicketRequest> start(const Environment& env, const PkCredentials& credentials,
                                      TicketPolicy wish);
 
   // REQUEST_INIT.
@@ -33,11 +37,16 @@ class TicketRequest {
   Result<ByteVector> refuse(const Environment& env, const Refusal& refusal) const;
 
  private:
-  TicketRequest(const KmsCredentials& credentials, TicketPolicy wish)
-      : credentials_(&credentials), wish_(std::move(wish)) {}
+  TicketRequest(Identity self, TicketPolicy wish)
+      : self_(std::move(self)), wish_(std::move(wish)) {}
 
-  const KmsCredentials* credentials_;
+  template <class Credentials>
+  static Result<TicketRequest> build(const Environment& env, DataType type,
+                                     const Credentials& credentials, TicketPolicy wish);
+
+  Identity self_;
   TicketPolicy wish_;
+  ExchangeKey key_;
   ByteVector message_;
   ByteVector randr_i_;
   std::uint32_t csb_id_ = 0;
@@ -73,32 +82,40 @@ class AuthenticatedRequest {
 
  private:
   friend class ReceivedRequest;
-  AuthenticatedRequest(Message message, TicketPolicy wish, Psk psk, Identity kms)
+  AuthenticatedRequest(Message message, TicketPolicy wish, ExchangeKey key, Identity kms)
       : message_(std::move(message)),
         wish_(std::move(wish)),
-        psk_(std::move(psk)),
+        key_(std::move(key)),
         kms_(std::move(kms)) {}
 
   Message message_;
   TicketPolicy wish_;
-  Psk psk_;
+  ExchangeKey key_;
   Identity kms_;
 };
 
 // KMS's side, step 1: parsed; everything in it is a claim. The octets must outlive both steps.
 class ReceivedRequest {
  public:
-  // Refuses what cannot be a REQUEST_INIT_PSK: payloads missing, suites mixed, contradicting
-  // flags. Whether T is fresh, and of a type that can be, is for the caller to check.
+  // Refuses what can be neither a REQUEST_INIT_PSK nor a REQUEST_INIT_PK (the type is in
+  // message().header): payloads missing, suites mixed, contradicting flags, an envelope key that is
+  // to be cached. Whether T is fresh, and of a type that can be, is for the caller to check.
   static Result<ReceivedRequest> parse(Bytes request_init);
 
   const Message& message() const noexcept { return message_; }
   const TicketPolicy& wish() const noexcept { return wish_; }
   const Timestamp& t() const noexcept { return *message_.t; }
-  Bytes mac() const noexcept { return message_.v->mac; }
+  // The MAC or signature: names the message in a replay cache (RFC 6043 12.4).
+  Bytes proof() const noexcept { return message_.proof(); }
 
   // Verifies the MAC with the PSK of `initiator`. `kms` is the identity of this KMS.
+  // REQUEST_INIT_PK is refused (unauthenticated).
   Result<AuthenticatedRequest> authenticate(const Psk& psk, const Identity& initiator,
+                                            const Identity& kms) const;
+  // Validates the certificates of `initiator`, who is IDRi if that is there, then verifies the
+  // signature, then opens the envelope key. REQUEST_INIT_PSK is refused (unauthenticated). A PKE
+  // that does not open shows in nothing but that the initiator cannot read the answer.
+  Result<AuthenticatedRequest> authenticate(const PkAuthentication& pk, const Identity& initiator,
                                             const Identity& kms) const;
 
  private:

@@ -2,18 +2,16 @@
 
 #include <algorithm>
 
-#include "mikey/exchange_rules.h"
 #include "mikey/initiator_data.h"
+#include "mikey/sender_proof.h"
 
 namespace keystub::mikey {
 namespace {
 
-constexpr std::size_t kMinimumKeyOctets = 16;  // RFC 6043 12.1
-
 // The keys that protect one message of a Ticket Resolve.
-Result<MessageKeys> resolve_keys(const Suite& suite, const Psk& psk, std::uint32_t csb_id,
+Result<MessageKeys> resolve_keys(const Suite& suite, const ExchangeKey& key, std::uint32_t csb_id,
                                  bool response, Bytes randr_r, Protects protects) {
-  return derive_message_keys(suite, psk.reveal(), {csb_id, response, {}, randr_r}, protects);
+  return derive_message_keys(suite, key.reveal(), {csb_id, response, {}, randr_r}, protects);
 }
 
 }  // namespace
@@ -21,44 +19,47 @@ Result<MessageKeys> resolve_keys(const Suite& suite, const Psk& psk, std::uint32
 Result<TicketResolve> TicketResolve::start(const Environment& env,
                                            const KmsCredentials& credentials,
                                            const TicketView& ticket) {
-  if (credentials.psk.size() < kMinimumKeyOctets || credentials.psk.size() > 255) {
-    return fail(Category::malformed, "the pre-shared key has " +
-                                         std::to_string(credentials.psk.bits()) +
-                                         " bits; 128 to 2040 are possible (RFC 6043 12.1)");
-  }
-  TicketResolve resolve(credentials);
+  return build(env, DataType::resolve_init_psk, credentials, ticket);
+}
+
+Result<TicketResolve> TicketResolve::start(const Environment& env, const PkCredentials& credentials,
+                                           const TicketView& ticket) {
+  return build(env, DataType::resolve_init_pk, credentials, ticket);
+}
+
+template <class Credentials>
+Result<TicketResolve> TicketResolve::build(const Environment& env, DataType type,
+                                           const Credentials& credentials,
+                                           const TicketView& ticket) {
+  TRY(check_credentials(credentials, env.clock.now()));
+  TicketResolve resolve;
   resolve.prf_ = ticket.policy.prf;
   resolve.forking_ = ticket.policy.flags.has(TicketFlag::i_forking);
   const Suite& suite = suite_of(resolve.prf_);
   resolve.csb_id_ = TRY(fresh_csb_id(env));
-  resolve.randr_r_ = TRY(env.random.bytes(std::max(suite.key_octets, credentials.psk.size())));
+  resolve.randr_r_ = TRY(env.random.bytes(rand_octets(suite, credentials)));
+  resolve.key_ = TRY(make_exchange_key(env, suite, credentials));
 
   // "The V flag MUST be set to '1'" (4.2.3.1).
-  MessageBuilder builder(DataType::resolve_init_psk, true, suite.prf, resolve.csb_id_);
-  builder.t(TRY(fresh_t(env)))
-      .randr(RandRole::responder, resolve.randr_r_)
-      .idr(IdRole::responder, credentials.self)
-      .idr(IdRole::kms, credentials.kms)
-      .ticket(ticket.body, ticket.initiator_data);
-  if (!credentials.psk_id.empty()) {
-    builder.idr(IdRole::psk, Identity::byte_string(credentials.psk_id));
-  }
-  const MessageKeys keys = TRY(resolve_keys(suite, credentials.psk, resolve.csb_id_, false,
-                                            resolve.randr_r_, Protects::integrity));
-  resolve.message_ = TRY(finish_with_mac(std::move(builder), suite, keys.auth,
-                                         {credentials.self.bytes(), credentials.kms.bytes()}));
+  MessageBuilder builder(type, true, suite.prf, resolve.csb_id_);
+  builder.t(TRY(fresh_t(env))).randr(RandRole::responder, resolve.randr_r_);
+  add_identities(builder, IdRole::responder, credentials);
+  builder.ticket(ticket.body, ticket.initiator_data);
+  const MessageContext context{resolve.csb_id_, false, {}, resolve.randr_r_};
+  resolve.message_ =
+      TRY(finish_with_proof(env, std::move(builder), suite, context, resolve.key_, credentials));
   return resolve;
 }
 
 Result<ReceivedError> TicketResolve::read_error(Bytes error) const {
-  const MessageKeys keys = TRY(resolve_keys(suite_of(prf_), credentials_->psk, csb_id_, false,
-                                            randr_r_, Protects::integrity));
+  const MessageKeys keys =
+      TRY(resolve_keys(suite_of(prf_), key_, csb_id_, false, randr_r_, Protects::integrity));
   return mikey::read_error(TRY(Message::parse(error)), prf_, csb_id_, keys.auth);
 }
 
 Result<ByteVector> TicketResolve::refuse(const Environment& env, const Refusal& refusal) const {
-  const MessageKeys keys = TRY(resolve_keys(suite_of(prf_), credentials_->psk, csb_id_, true,
-                                            randr_r_, Protects::integrity));
+  const MessageKeys keys =
+      TRY(resolve_keys(suite_of(prf_), key_, csb_id_, true, randr_r_, Protects::integrity));
   // PRF and CSB ID of the response are those of our message (4.2.3.5).
   const Message resolve = TRY(Message::parse(message_));
   return build_error(env, resolve.header, refusal, keys.auth);
@@ -75,8 +76,8 @@ Result<ResolvedTicket> TicketResolve::finish(Bytes resolve_resp, ErrorsTaken err
   const KemacView kemac = TRY(require(message.kemac, message, "KEMAC", "RFC 6043 4.2.3.5"));
   const Suite& suite = *TRY(require_one_suite(message));
 
-  const MessageKeys keys = TRY(resolve_keys(suite, credentials_->psk, csb_id_, true, randr_r_,
-                                            Protects::integrity_and_keys));
+  const MessageKeys keys =
+      TRY(resolve_keys(suite, key_, csb_id_, true, randr_r_, Protects::integrity_and_keys));
   TRY(verify_mac(suite, keys.auth, {message.without_mac(), message_}, message.v->mac,
                  message.place("V", "RFC 6043 5.5", message.v->mac.data())));
 
@@ -110,12 +111,14 @@ Result<ResolvedTicket> TicketResolve::finish(Bytes resolve_resp, ErrorsTaken err
 
 Result<ReceivedResolve> ReceivedResolve::parse(Bytes resolve_init) {
   Message message = TRY(Message::parse(resolve_init));
-  TRY(require_type(message, DataType::resolve_init_psk));
+  TRY(require_type(
+      message, is_pk_variant(message) ? DataType::resolve_init_pk : DataType::resolve_init_psk));
   TRY(require_empty_map(message));
   TRY(require(message.t, message, "T", "RFC 6043 4.2.3.1"));
   TRY(require(message.randr_r, message, "RANDRr", "RFC 6043 4.2.3.1"));
   const TicketView ticket = TRY(require(message.ticket, message, "TICKET", "RFC 6043 4.2.3.1"));
   TRY(require_one_suite(message));
+  if (is_pk_variant(message)) TRY(check_pk_payloads(message));
   TicketPolicy policy = TRY(ticket.policy.read(message.name()));
   TRY(at(message.place("TICKET", "RFC 6043 6.10", ticket.body.data()), policy.flags.check()));
   const TicketDataView data = TRY(parse_ticket_data(ticket, message.name()));
@@ -125,15 +128,15 @@ Result<ReceivedResolve> ReceivedResolve::parse(Bytes resolve_init) {
 Result<AuthenticatedResolve> ReceivedResolve::authenticate(const Psk& psk,
                                                            const Identity& responder,
                                                            const Identity& kms) const {
-  const Suite& suite = suite_of(message_.header.prf);
-  const MessageKeys keys = TRY(resolve_keys(suite, psk, message_.header.csb_id, false,
-                                            *message_.randr_r, Protects::integrity));
-  TRY(verify_mac(suite, keys.auth, {message_.without_mac(), responder.bytes(), kms.bytes()},
-                 message_.v->mac, message_.place("V", "RFC 6043 5.5", message_.v->mac.data())));
-  // After the MAC: who cannot authenticate learns nothing about the key's length.
-  TRY(check_rand_length(message_.randr_r->size(), psk.size(),
-                        message_.place("RANDR", "RFC 6043 12.1", message_.randr_r->data())));
-  return AuthenticatedResolve(message_, policy_, ticket_data_, psk.clone(), kms);
+  ExchangeKey key = TRY(verify_proof(message_, responder, kms, psk));
+  return AuthenticatedResolve(message_, policy_, ticket_data_, std::move(key), kms);
+}
+
+Result<AuthenticatedResolve> ReceivedResolve::authenticate(const PkAuthentication& pk,
+                                                           const Identity& responder,
+                                                           const Identity& kms) const {
+  ExchangeKey key = TRY(verify_proof(message_, responder, kms, pk));
+  return AuthenticatedResolve(message_, policy_, ticket_data_, std::move(key), kms);
 }
 
 Result<OpenedResolve> AuthenticatedResolve::open(const Tpk& tpk) const {
@@ -146,13 +149,13 @@ Result<OpenedResolve> AuthenticatedResolve::open(const Tpk& tpk) const {
     TRY(verify_initiator_data(suite, ticket, opened.mpkr, message_));
   }
   const TicketId id = TRY(ticket_id_of_mac(ticket_data_.mac));
-  return OpenedResolve(message_, policy_, std::move(opened), id, psk_.clone(), kms_);
+  return OpenedResolve(message_, policy_, std::move(opened), id, key_.clone(), kms_);
 }
 
 Result<ByteVector> AuthenticatedResolve::refuse(const Environment& env,
                                                 const Refusal& refusal) const {
   const MessageKeys keys =
-      TRY(resolve_keys(suite_of(message_.header.prf), psk_, message_.header.csb_id, false,
+      TRY(resolve_keys(suite_of(message_.header.prf), key_, message_.header.csb_id, false,
                        *message_.randr_r, Protects::integrity));
   return build_error(env, message_.header, refusal, keys.auth);
 }
@@ -178,7 +181,7 @@ Result<ByteVector> OpenedResolve::respond(const Environment& env, const Identity
 
   const Timestamp t = TRY(fresh_t(env));
   const MessageKeys keys =
-      TRY(resolve_keys(suite, psk_, csb_id, true, *message_.randr_r, Protects::integrity_and_keys));
+      TRY(resolve_keys(suite, key_, csb_id, true, *message_.randr_r, Protects::integrity_and_keys));
   const ByteVector encrypted = TRY(seal_kemac(suite, keys, csb_id, t, plain));
   MessageBuilder builder(DataType::resolve_resp, false, suite.prf, csb_id);
   builder.t(t).idr(IdRole::kms, kms_).kemac(suite.encr, encrypted);
@@ -188,7 +191,7 @@ Result<ByteVector> OpenedResolve::respond(const Environment& env, const Identity
 
 Result<ReceivedError> OpenedResolve::read_error(Bytes error) const {
   const MessageKeys keys =
-      TRY(resolve_keys(suite_of(message_.header.prf), psk_, message_.header.csb_id, true,
+      TRY(resolve_keys(suite_of(message_.header.prf), key_, message_.header.csb_id, true,
                        *message_.randr_r, Protects::integrity));
   return mikey::read_error(TRY(Message::parse(error)), message_.header.prf, message_.header.csb_id,
                            keys.auth);

@@ -1,11 +1,13 @@
-// Ticket Resolve (RFC 6043 4.2.3), PSK variant: the responder has the KMS open a ticket.
+// Ticket Resolve (RFC 6043 4.2.3): the responder has the KMS open a ticket. The two variants
+// differ in how the responder proves who it is: by pre-shared key or by certificate.
 //
 //   responder  TicketResolve::start -> message()  ...  finish(RESOLVE_RESP) -> ResolvedTicket
-//   KMS        ReceivedResolve::parse -> authenticate(PSK) -> AuthenticatedResolve
+//   KMS        ReceivedResolve::parse -> authenticate(PSK or certificates) -> AuthenticatedResolve
 //                -> open(TPK) -> OpenedResolve -> respond(identity) -> octets
 #pragma once
 
 #include "mikey/error_message.h"
+#include "mikey/public_key/credentials.h"
 
 namespace keystub::mikey {
 
@@ -21,9 +23,12 @@ struct ResolvedTicket {
 // Responder's side.
 class TicketResolve {
  public:
-  // Builds RESOLVE_INIT about the TICKET of a TRANSFER_INIT (draws CSB ID, then RANDRr). The PRF
-  // is the ticket's. `credentials` must outlive the exchange.
+  // Builds RESOLVE_INIT_PSK about the TICKET of a TRANSFER_INIT (draws CSB ID, then RANDRr). The
+  // PRF is the ticket's.
   static Result<TicketResolve> start(const Environment& env, const KmsCredentials& credentials,
+                                     const TicketView& ticket);
+  // The same with RESOLVE_INIT_PK (draws CSB ID, RANDRr, envelope key, padding of PKE).
+  static Result<TicketResolve> start(const Environment& env, const PkCredentials& credentials,
                                      const TicketView& ticket);
 
   // RESOLVE_INIT.
@@ -39,9 +44,13 @@ class TicketResolve {
   Result<ByteVector> refuse(const Environment& env, const Refusal& refusal) const;
 
  private:
-  explicit TicketResolve(const KmsCredentials& credentials) : credentials_(&credentials) {}
+  TicketResolve() = default;
 
-  const KmsCredentials* credentials_;
+  template <class Credentials>
+  static Result<TicketResolve> build(const Environment& env, DataType type,
+                                     const Credentials& credentials, const TicketView& ticket);
+
+  ExchangeKey key_;
   ByteVector message_;
   ByteVector randr_r_;
   std::uint32_t csb_id_ = 0;
@@ -67,20 +76,20 @@ class OpenedResolve {
 
  private:
   friend class AuthenticatedResolve;
-  OpenedResolve(Message message, TicketPolicy policy, OpenedTicket ticket, TicketId id, Psk psk,
-                Identity kms)
+  OpenedResolve(Message message, TicketPolicy policy, OpenedTicket ticket, TicketId id,
+                ExchangeKey key, Identity kms)
       : message_(std::move(message)),
         policy_(std::move(policy)),
         ticket_(std::move(ticket)),
         ticket_id_(id),
-        psk_(std::move(psk)),
+        key_(std::move(key)),
         kms_(std::move(kms)) {}
 
   Message message_;
   TicketPolicy policy_;
   OpenedTicket ticket_;
   TicketId ticket_id_;
-  Psk psk_;
+  ExchangeKey key_;
   Identity kms_;
 };
 
@@ -99,34 +108,39 @@ class AuthenticatedResolve {
 
  private:
   friend class ReceivedResolve;
-  AuthenticatedResolve(Message message, TicketPolicy policy, TicketDataView data, Psk psk,
+  AuthenticatedResolve(Message message, TicketPolicy policy, TicketDataView data, ExchangeKey key,
                        Identity kms)
       : message_(std::move(message)),
         policy_(std::move(policy)),
         ticket_data_(data),
-        psk_(std::move(psk)),
+        key_(std::move(key)),
         kms_(std::move(kms)) {}
 
   Message message_;
   TicketPolicy policy_;
   TicketDataView ticket_data_;
-  Psk psk_;
+  ExchangeKey key_;
   Identity kms_;
 };
 
 // KMS's side, step 1: parsed; everything in it is a claim. The octets must outlive all steps.
 class ReceivedResolve {
  public:
+  // Refuses what can be neither a RESOLVE_INIT_PSK nor a RESOLVE_INIT_PK (the type is in
+  // message().header). Whether T is fresh, and of a type that can be, is for the caller to check.
   static Result<ReceivedResolve> parse(Bytes resolve_init);
 
   const Message& message() const noexcept { return message_; }
   const TicketPolicy& claimed_policy() const noexcept { return policy_; }
   std::optional<IdentityView> tpk_id() const noexcept { return ticket_data_.idr_psk; }
   const Timestamp& t() const noexcept { return *message_.t; }
-  Bytes mac() const noexcept { return message_.v->mac; }
+  // The MAC or signature: names the message in a replay cache (RFC 6043 12.4).
+  Bytes proof() const noexcept { return message_.proof(); }
 
-  // Verifies the MAC with the PSK of `responder`. `kms` is the identity of this KMS.
+  // As ReceivedRequest::authenticate, for `responder`, who is IDRr if that is there.
   Result<AuthenticatedResolve> authenticate(const Psk& psk, const Identity& responder,
+                                            const Identity& kms) const;
+  Result<AuthenticatedResolve> authenticate(const PkAuthentication& pk, const Identity& responder,
                                             const Identity& kms) const;
 
  private:

@@ -2,6 +2,7 @@
 // lib/mikey: KMS-1 to KMS-7 and KMS-10.
 #include <algorithm>
 
+#include "mikey/message_builder.h"
 #include "mikey/protection.h"
 #include "tests/unit/kms/kms_fixture.h"
 
@@ -482,6 +483,20 @@ TEST_F(TicketHandlerTest,
       EXPECT_TRUE(answer.error().mikey_error.empty()) << "octet " << i;
     }
     EXPECT_TRUE(ask(message).has_value()) << "the genuine one still goes through";
+  }
+}
+
+TEST_F(TicketHandlerTest, RefusesTheVariantsWithCertificatesAndSaysWhy) {
+  for (const auto& [type, name] :
+       {std::pair(mikey::DataType::request_init_pk, "REQUEST_INIT_PK"),
+        std::pair(mikey::DataType::resolve_init_pk, "RESOLVE_INIT_PK")}) {
+    mikey::MessageBuilder builder(type, true, mikey::PrfFunc::hmac_sha_256, 1);
+    builder.begin_sign(mikey::SignatureType::rsa_pkcs1, 256);
+    const auto answer = ask(std::move(builder).end_sign(ByteVector(256)).value());
+    ASSERT_FALSE(answer.has_value());
+    EXPECT_EQ(answer.error().category, Category::malformed);
+    EXPECT_EQ(answer.error().reason,
+              std::string(name) + " needs a KMS with a certificate; use a pre-shared key here");
   }
 }
 
