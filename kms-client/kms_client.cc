@@ -60,7 +60,8 @@ class OwnedTicket {
     OwnedTicket owned;
     owned.octets_ = std::move(writer).take();
     ByteReader reader("TICKET", owned.octets_);
-    owned.view_ = TRY(mikey::decode_ticket(reader));
+    owned.view_ = mikey::decode_ticket(reader);
+    TRY(reader.finish());
     return owned;
   }
   const mikey::TicketView& view() const noexcept { return view_; }

@@ -2,30 +2,33 @@
 
 namespace keystub {
 
-std::unexpected<Error> ByteReader::cut_short(std::size_t needed, std::string_view field) const {
-  std::string text = "cut short: ";
-  text.append(field).append(" needs ").append(std::to_string(needed));
-  text.append(" octets, ").append(std::to_string(remaining())).append(" are left");
-  return malformed(std::move(text));
+void ByteReader::fail(const Fault& fault) noexcept {
+  if (!failed()) fault_ = fault;
+  at_ = end_;
 }
 
-Result<Bytes> ByteReader::bytes(std::size_t count, std::string_view field) {
-  if (remaining() < count) [[unlikely]]
-    return cut_short(count, field);
-  const Bytes out = data_.subspan(position_, count);
-  position_ += count;
-  return out;
-}
-
-Result<ByteReader> ByteReader::sub_reader(std::size_t count, std::string_view field) {
-  const std::size_t start = offset();
-  const Bytes inner = TRY(bytes(count, field));
-  ByteReader reader(place_.message, inner, start);
-  reader.enter(place_.payload, place_.clause);
-  return reader;
+std::unexpected<Error> ByteReader::error() const {
+  std::string text;
+  switch (fault_.kind) {
+    case Fault::Kind::cut_short:
+      text.append("cut short: ").append(fault_.text).append(" needs ");
+      text.append(std::to_string(fault_.value)).append(" octets, ");
+      text.append(std::to_string(fault_.remaining)).append(" are left");
+      break;
+    case Fault::Kind::unassigned:
+      text.append(fault_.text).append(" ").append(std::to_string(fault_.value));
+      text.append(" is unassigned, so the length of what follows is unknown");
+      break;
+    case Fault::Kind::refused:
+    case Fault::Kind::none: text = fault_.text; break;
+  }
+  auto error = malformed_at(fault_.offset, std::move(text));
+  if (fault_.mikey_error_no) error.error().set_mikey_error_no(*fault_.mikey_error_no);
+  return error;
 }
 
 Result<void> ByteReader::finish() const {
+  TRY(check());
   if (!at_end()) {
     return malformed(std::to_string(remaining()) + " octets are left over after the last field");
   }

@@ -41,7 +41,7 @@ Result<ReceivedError> read_error(const Message& error, PrfFunc prf, std::uint32_
   TRY(require(error.t, error, "T", "RFC 6043 5.4"));
   ReceivedError received;
   PayloadWalker walker = error.payloads();
-  while (const std::optional<Payload> payload = TRY(walker.next())) {
+  while (const Payload* payload = TRY(walker.next())) {
     if (const auto* err = std::get_if<ErrorView>(&payload->value)) {
       received.numbers.push_back(err->number);
     } else if (const auto* sp = std::get_if<SecurityPolicyView>(&payload->value)) {

@@ -31,10 +31,10 @@ Result<ByteVector> make_initiator_data(const Suite& suite, const Mpk& mpkr, cons
 }
 
 Result<InitiatorData> read_initiator_data(const TicketView& ticket, std::string_view message) {
-  PayloadWalker walker = TRY(ticket.initiator_payloads(message));
+  PayloadWalker walker = ticket.initiator_payloads(message);
   InitiatorData data;
   std::size_t count = 0;
-  while (const std::optional<Payload> payload = TRY(walker.next())) {
+  while (const Payload* payload = TRY(walker.next())) {
     const auto* v = std::get_if<VerificationView>(&payload->value);
     if (v == nullptr) continue;
     (count == 0 ? data.vi : data.vr) = *v;

@@ -8,7 +8,7 @@ Result<KemacKeys> parse_kemac_keys(ByteReader reader) {
   KemacKeys keys;
   KeyDataWalker walker(reader);
   for (;;) {
-    const std::optional<KeyDataView> data = TRY(walker.next());
+    const KeyDataView* data = TRY(walker.next());
     if (!data) return keys;
     const Bytes spi = data->validity.spi;
     if (spi.empty()) {

@@ -5,11 +5,10 @@ namespace {
 
 // Walks a nested chain, so that it can be read later without surprise. A TP or TICKET in it is
 // skipped by its lengths.
-Result<void> check_chain(Result<PayloadWalker> chain, std::string_view message) {
-  PayloadWalker walker = TRY(std::move(chain));
+Result<void> check_chain(PayloadWalker walker, std::string_view message) {
   for (;;) {
-    const std::optional<Payload> payload = TRY(walker.next());
-    if (!payload) return {};
+    const Payload* payload = TRY(walker.next());
+    if (payload == nullptr) return {};
     if (const auto* kemac = std::get_if<KemacView>(&payload->value)) {
       TRY(kemac->check_plain_keys(message));
     }
@@ -109,7 +108,7 @@ Result<Message> Message::parse(Bytes bytes) {
   PayloadWalker walker(reader, message.header.next_payload);
   Sorter sorter(message);
   for (;;) {
-    const std::optional<Payload> payload = TRY(walker.next());
+    const Payload* payload = TRY(walker.next());
     if (!payload) return message;
     TRY(sorter.put(*payload));
   }

@@ -115,7 +115,7 @@ Result<TicketDataView> parse_ticket_data(const TicketView& ticket, std::string_v
                           reader.here());
   }
   TicketDataView data;
-  const TicketHeaderView thdr = TRY(decode_thdr(reader));
+  const TicketHeaderView thdr = decode_thdr(reader);
   data.thdr = thdr.data;
   reader.enter("Ticket Data", "RFC 6043 A.1");
 
@@ -133,7 +133,7 @@ Result<TicketDataView> parse_ticket_data(const TicketView& ticket, std::string_v
   };
   PayloadWalker walker(reader, thdr.next_payload);
   for (;;) {
-    const std::optional<Payload> payload = TRY(walker.next());
+    const Payload* payload = TRY(walker.next());
     if (!payload) break;
     if (has_v) return reader.malformed_at(payload->offset, "V must be the last of the Ticket Data");
     if (const auto* t = std::get_if<Timestamp>(&payload->value)) {

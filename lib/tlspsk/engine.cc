@@ -31,14 +31,17 @@ template <class Visit>
 Result<void> for_each_identity(Bytes extension, Visit visit) {
   ByteReader reader("ClientHello", extension);
   reader.enter("pre_shared_key", "RFC 8446 4.2.11");
-  const std::uint16_t octets = TRY(reader.u16("length of the identities"));
-  ByteReader identities = TRY(reader.sub_reader(octets, "identities"));
+  const std::uint16_t octets = reader.u16("length of the identities");
+  ByteReader identities = reader.sub_reader(octets, "identities");
+  TRY(reader.check());
   while (!identities.at_end()) {
-    const std::uint16_t length = TRY(identities.u16("length of an identity"));
-    visit(TRY(identities.bytes(length, "identity")));
-    TRY(identities.u32("ticket age"));
+    const std::uint16_t length = identities.u16("length of an identity");
+    const Bytes identity = identities.bytes(length, "identity");
+    TRY(identities.check());
+    visit(identity);
+    identities.u32("ticket age");
   }
-  return {};
+  return identities.check();
 }
 
 }  // namespace

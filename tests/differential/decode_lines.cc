@@ -172,8 +172,7 @@ class Description {
     return group(tp.type.type, tp.type.subtype, tp.type.version, tp.prf, tp.flags.bits(),
                  tp.reserved, data...);
   }
-  Result<std::string> nested(Result<PayloadWalker> walker) const {
-    const PayloadWalker payloads = TRY(std::move(walker));
+  Result<std::string> nested(const PayloadWalker& payloads) const {
     const std::string list = TRY(chain(payloads, false));
     return '[' + list + ']';
   }

@@ -11,7 +11,7 @@ int main() {
     }
     std::cout << message->name() << ", " << message->bytes.size() << " octets\n";
     mikey::PayloadWalker walker = message->payloads();
-    while (const std::optional<mikey::Payload> payload = walker.next().value()) {
+    while (const mikey::Payload* payload = walker.next().value()) {
       std::cout << "  at " << payload->offset << ": " << mikey::name_of(payload->type) << ", "
                 << payload->bytes.size() << " octets\n";
     }

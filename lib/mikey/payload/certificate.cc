@@ -2,10 +2,10 @@
 
 namespace keystub::mikey {
 
-Result<CertificateView> decode_cert(ByteReader& reader) {
-  const auto type = static_cast<CertType>(TRY(reader.u8("Cert type")));
-  const std::uint16_t length = TRY(reader.u16("Cert len"));
-  return CertificateView{type, TRY(reader.bytes(length, "Certificate Data"))};
+CertificateView decode_cert(ByteReader& reader) {
+  const auto type = static_cast<CertType>(reader.u8("Cert type"));
+  const std::uint16_t length = reader.u16("Cert len");
+  return {type, reader.bytes(length, "Certificate Data")};
 }
 
 void encode_cert(ByteWriter& writer, const CertificateView& certificate) {
@@ -14,15 +14,15 @@ void encode_cert(ByteWriter& writer, const CertificateView& certificate) {
   writer.bytes(certificate.data);
 }
 
-Result<CertificateHashView> decode_chash(ByteReader& reader) {
-  const auto hash = static_cast<HashFunc>(TRY(reader.u8("Hash func")));
+CertificateHashView decode_chash(ByteReader& reader) {
+  const auto hash = static_cast<HashFunc>(reader.u8("Hash func"));
   switch (hash) {
-    case HashFunc::sha_1: return CertificateHashView{hash, TRY(reader.bytes(20, "Hash"))};
-    case HashFunc::md5: return CertificateHashView{hash, TRY(reader.bytes(16, "Hash"))};
-    case HashFunc::sha_256: return CertificateHashView{hash, TRY(reader.bytes(32, "Hash"))};
+    case HashFunc::sha_1: return {hash, reader.bytes(20, "Hash")};
+    case HashFunc::md5: return {hash, reader.bytes(16, "Hash")};
+    case HashFunc::sha_256: return {hash, reader.bytes(32, "Hash")};
   }
-  return reader.malformed("hash function " + std::to_string(static_cast<int>(hash)) +
-                          " is unassigned, so the length of the hash is unknown");
+  reader.unassigned("hash function", static_cast<std::uint8_t>(hash));
+  return {hash, {}};
 }
 
 void encode_chash(ByteWriter& writer, const CertificateHashView& hash) {

@@ -20,9 +20,9 @@ struct CertificateHashView {
 
 // After the Next Payload octet. An unassigned hash function is refused: the length would be
 // unknown.
-Result<CertificateView> decode_cert(ByteReader& reader);
+CertificateView decode_cert(ByteReader& reader);
 void encode_cert(ByteWriter& writer, const CertificateView& certificate);
-Result<CertificateHashView> decode_chash(ByteReader& reader);
+CertificateHashView decode_chash(ByteReader& reader);
 void encode_chash(ByteWriter& writer, const CertificateHashView& hash);
 
 }  // namespace keystub::mikey

@@ -1,12 +1,15 @@
 #include "mikey/payload/chain.h"
 
+#include <array>
+#include <utility>
+
 namespace keystub::mikey {
 namespace {
 
 struct PayloadRow {
   PayloadType type;
   std::string_view clause;
-  Result<PayloadValue> (*decode)(ByteReader&);
+  void (*decode)(ByteReader&, PayloadValue&);
   void (*encode)(ByteWriter&, const PayloadValue&);
 };
 
@@ -14,10 +17,10 @@ struct PayloadRow {
 // PayloadValue.
 template <auto decode, auto encode>
 constexpr PayloadRow row(PayloadType type, std::string_view clause) noexcept {
-  using View = typename decltype(decode(std::declval<ByteReader&>()))::value_type;
+  using View = decltype(decode(std::declval<ByteReader&>()));
   return {
       type, clause,
-      [](ByteReader& reader) -> Result<PayloadValue> { return PayloadValue(TRY(decode(reader))); },
+      [](ByteReader& reader, PayloadValue& value) { value.emplace<View>(decode(reader)); },
       [](ByteWriter& writer, const PayloadValue& value) { encode(writer, std::get<View>(value)); }};
 }
 
@@ -44,11 +47,16 @@ constexpr PayloadRow kPayloads[] = {
 };
 static_assert(std::size(kPayloads) == std::variant_size_v<PayloadValue>);
 
+// The rows by the number of the type; null where there is none.
+constexpr auto kRowOfType = [] {
+  std::array<const PayloadRow*, static_cast<std::size_t>(PayloadType::ext) + 1> rows{};
+  for (const PayloadRow& row : kPayloads) rows[static_cast<std::size_t>(row.type)] = &row;
+  return rows;
+}();
+
 constexpr const PayloadRow* row_of(PayloadType type) noexcept {
-  for (const PayloadRow& candidate : kPayloads) {
-    if (candidate.type == type) return &candidate;
-  }
-  return nullptr;
+  const auto number = static_cast<std::size_t>(type);
+  return number < kRowOfType.size() ? kRowOfType[number] : nullptr;
 }
 
 }  // namespace
@@ -60,15 +68,15 @@ std::string_view clause_of(PayloadType type) noexcept {
   return row == nullptr ? std::string_view() : row->clause;
 }
 
-Result<PayloadWalker> PayloadWalker::after_first_payload(ByteReader reader) {
-  const auto first = static_cast<PayloadType>(TRY(reader.u8("First Payload")));
-  return PayloadWalker(reader, first);
+PayloadWalker PayloadWalker::after_first_payload(ByteReader reader) noexcept {
+  const auto first = static_cast<PayloadType>(reader.u8("First Payload"));
+  return {reader, first};
 }
 
-Result<std::optional<Payload>> PayloadWalker::next() {
+Result<const Payload*> PayloadWalker::next() {
   if (next_ == PayloadType::last) {
     TRY(reader_.finish());
-    return std::optional<Payload>();
+    return nullptr;
   }
   const PayloadRow* row = row_of(next_);
   if (row == nullptr) {
@@ -76,19 +84,16 @@ Result<std::optional<Payload>> PayloadWalker::next() {
     return reader_.malformed("a payload of type " + std::to_string(static_cast<int>(next_)) + " (" +
                              std::string(name_of(next_)) + ") has no meaning here");
   }
-  Payload payload;
-  payload.type = next_;
-  payload.offset = reader_.offset();
+  payload_.type = next_;
+  payload_.offset = reader_.offset();
   const Bytes from_here = reader_.rest();
   reader_.enter(name_of(next_), row->clause);
-  if (next_ == PayloadType::sign) {
-    next_ = PayloadType::last;
-  } else {
-    next_ = static_cast<PayloadType>(TRY(reader_.u8("Next payload")));
-  }
-  payload.value = TRY(row->decode(reader_));
-  payload.bytes = from_here.first(from_here.size() - reader_.remaining());
-  return std::optional<Payload>(std::move(payload));
+  next_ = next_ == PayloadType::sign ? PayloadType::last
+                                     : static_cast<PayloadType>(reader_.u8("Next payload"));
+  row->decode(reader_, payload_.value);
+  TRY(reader_.check());
+  payload_.bytes = from_here.first(from_here.size() - reader_.remaining());
+  return &payload_;
 }
 
 void PayloadChain::begin(ByteWriter& out, PayloadType type) {

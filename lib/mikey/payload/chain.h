@@ -2,7 +2,6 @@
 // Ticket Data and Initiator Data are such chains.
 #pragma once
 
-#include <optional>
 #include <variant>
 
 #include "mikey/payload/certificate.h"
@@ -44,14 +43,16 @@ class PayloadWalker {
   // `reader` stands at the first payload, whose type is `first`.
   PayloadWalker(ByteReader reader, PayloadType first) noexcept : reader_(reader), next_(first) {}
   // `reader` stands at a First Payload octet (RFC 6043 6.10).
-  static Result<PayloadWalker> after_first_payload(ByteReader reader);
+  static PayloadWalker after_first_payload(ByteReader reader) noexcept;
 
-  // The next payload; nothing after the last one, when the chain must end with the data.
-  Result<std::optional<Payload>> next();
+  // The next payload, in this walker until it goes on; null after the last one, when the chain must
+  // end with the data.
+  Result<const Payload*> next();
 
  private:
   ByteReader reader_;
   PayloadType next_;
+  Payload payload_;
 };
 
 // Appends payloads to a message and keeps their chain.

@@ -8,11 +8,11 @@ constexpr std::size_t srtp_session_data_octets(bool s_flag) noexcept { return s_
 
 }  // namespace
 
-Result<SrtpId> decode_srtp_id(ByteReader& reader) {
+SrtpId decode_srtp_id(ByteReader& reader) {
   SrtpId id;
-  id.policy_no = TRY(reader.u8("Policy_no"));
-  id.ssrc = TRY(reader.u32("SSRC"));
-  id.roc = TRY(reader.u32("ROC"));
+  id.policy_no = reader.u8("Policy_no");
+  id.ssrc = reader.u32("SSRC");
+  id.roc = reader.u32("ROC");
   return id;
 }
 
@@ -22,25 +22,23 @@ void encode_srtp_id(ByteWriter& writer, const SrtpId& id) {
   writer.u32(id.roc);
 }
 
-Result<CryptoSessionView> decode_crypto_session(ByteReader& reader) {
+CryptoSessionView decode_crypto_session(ByteReader& reader) {
   CryptoSessionView session;
-  session.cs_id = TRY(reader.u8("CS ID"));
-  session.prot_type = static_cast<ProtType>(TRY(reader.u8("Prot type")));
-  const std::uint8_t s_and_count = TRY(reader.u8("S and #P"));
+  session.cs_id = reader.u8("CS ID");
+  session.prot_type = static_cast<ProtType>(reader.u8("Prot type"));
+  const std::uint8_t s_and_count = reader.u8("S and #P");
   session.s_flag = (s_and_count & 0x80) != 0;
-  session.policies = TRY(reader.bytes(s_and_count & 0x7F, "Ps"));
-  const std::uint16_t data_length = TRY(reader.u16("Session Data Length"));
+  session.policies = reader.bytes(s_and_count & 0x7F, "Ps");
+  const std::uint16_t data_length = reader.u16("Session Data Length");
   const std::size_t data_offset = reader.offset();
-  session.session_data = TRY(reader.bytes(data_length, "Session Data"));
+  session.session_data = reader.bytes(data_length, "Session Data");
   if (session.prot_type == ProtType::srtp && data_length != 0 &&
       data_length != srtp_session_data_octets(session.s_flag)) {
-    return reader.malformed_at(data_offset,
-                               "the Session Data of an SRTP session has no octets, or " +
-                                   std::to_string(srtp_session_data_octets(session.s_flag)) +
-                                   " with this S flag, and not " + std::to_string(data_length));
+    reader.refuse(data_offset,
+                  "the Session Data of an SRTP session has no octets, or 4, or 10 with the S flag");
   }
-  const std::uint8_t spi_length = TRY(reader.u8("SPI Length"));
-  session.spi = TRY(reader.bytes(spi_length, "SPI"));
+  const std::uint8_t spi_length = reader.u8("SPI Length");
+  session.spi = reader.bytes(spi_length, "SPI");
   return session;
 }
 
@@ -58,11 +56,11 @@ void encode_crypto_session(ByteWriter& writer, const CryptoSessionView& session)
 
 Result<SrtpSessionData> decode_srtp_session_data(ByteReader reader, bool s_flag) {
   SrtpSessionData data;
-  data.ssrc = TRY(reader.u32("SSRC"));
+  data.ssrc = reader.u32("SSRC");
   if (s_flag) {  // [6043-6.1.1-12] [6043-6.1.1-13]
     SrtpSessionData::Position position;
-    position.roc = TRY(reader.u32("ROC"));
-    position.seq = TRY(reader.u16("SEQ"));
+    position.roc = reader.u32("ROC");
+    position.seq = reader.u16("SEQ");
     data.position = position;
   }
   TRY(reader.finish());

@@ -50,10 +50,10 @@ struct CryptoSession {
   friend bool operator==(const CryptoSession&, const CryptoSession&) = default;
 };
 
-Result<SrtpId> decode_srtp_id(ByteReader& reader);
+SrtpId decode_srtp_id(ByteReader& reader);
 void encode_srtp_id(ByteWriter& writer, const SrtpId& id);
 // Refuses SRTP Session Data of another length than its fields have.
-Result<CryptoSessionView> decode_crypto_session(ByteReader& reader);
+CryptoSessionView decode_crypto_session(ByteReader& reader);
 void encode_crypto_session(ByteWriter& writer, const CryptoSessionView& session);
 
 using SrtpIdWalker = ItemWalker<decode_srtp_id>;

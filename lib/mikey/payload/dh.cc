@@ -15,18 +15,15 @@ constexpr std::size_t value_octets(DhGroup group) noexcept {
 
 }  // namespace
 
-Result<DhView> decode_dh(ByteReader& reader) {
+DhView decode_dh(ByteReader& reader) {
   DhView dh;
-  dh.group = static_cast<DhGroup>(TRY(reader.u8("DH-Group")));
+  dh.group = static_cast<DhGroup>(reader.u8("DH-Group"));
   const std::size_t length = value_octets(dh.group);
-  if (length == 0) {
-    return reader.malformed("DH group " + std::to_string(static_cast<int>(dh.group)) +
-                            " is unassigned, so the length of the DH value is unknown");
-  }
-  dh.value = TRY(reader.bytes(length, "DH-value"));
-  const std::uint8_t reserved_and_kv = TRY(reader.u8("Reserv and KV"));
+  if (length == 0) reader.unassigned("DH group", static_cast<std::uint8_t>(dh.group));
+  dh.value = reader.bytes(length, "DH-value");
+  const std::uint8_t reserved_and_kv = reader.u8("Reserv and KV");
   dh.reserved = reserved_and_kv >> 4;
-  dh.validity = TRY(decode_key_validity(reader, static_cast<KeyValidity>(reserved_and_kv & 15)));
+  dh.validity = decode_key_validity(reader, static_cast<KeyValidity>(reserved_and_kv & 15));
   return dh;
 }
 

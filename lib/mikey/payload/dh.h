@@ -13,7 +13,7 @@ struct DhView {
 };
 
 // After the Next Payload octet. Refuses an unassigned group: the length would be unknown.
-Result<DhView> decode_dh(ByteReader& reader);
+DhView decode_dh(ByteReader& reader);
 void encode_dh(ByteWriter& writer, const DhView& dh);
 
 }  // namespace keystub::mikey

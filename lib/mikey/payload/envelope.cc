@@ -2,10 +2,10 @@
 
 namespace keystub::mikey {
 
-Result<EnvelopeView> decode_pke(ByteReader& reader) {
-  const std::uint16_t cache_and_length = TRY(reader.u16("C and Data len"));
-  return EnvelopeView{static_cast<EnvelopeCache>(cache_and_length >> 14),
-                      TRY(reader.bytes(cache_and_length & 0x3FFF, "Data"))};
+EnvelopeView decode_pke(ByteReader& reader) {
+  const std::uint16_t cache_and_length = reader.u16("C and Data len");
+  return {static_cast<EnvelopeCache>(cache_and_length >> 14),
+          reader.bytes(cache_and_length & 0x3FFF, "Data")};
 }
 
 void encode_pke(ByteWriter& writer, const EnvelopeView& envelope) {

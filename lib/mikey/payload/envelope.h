@@ -13,7 +13,7 @@ struct EnvelopeView {
 };
 
 // After the Next Payload octet.
-Result<EnvelopeView> decode_pke(ByteReader& reader);
+EnvelopeView decode_pke(ByteReader& reader);
 void encode_pke(ByteWriter& writer, const EnvelopeView& envelope);
 
 }  // namespace keystub::mikey

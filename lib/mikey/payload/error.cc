@@ -2,9 +2,9 @@
 
 namespace keystub::mikey {
 
-Result<ErrorView> decode_err(ByteReader& reader) {
-  const auto number = static_cast<ErrorNo>(TRY(reader.u8("Error no")));
-  return ErrorView{number, TRY(reader.u16("Reserved"))};
+ErrorView decode_err(ByteReader& reader) {
+  const auto number = static_cast<ErrorNo>(reader.u8("Error no"));
+  return {number, reader.u16("Reserved")};
 }
 
 void encode_err(ByteWriter& writer, const ErrorView& error) {

@@ -13,7 +13,7 @@ struct ErrorView {
 };
 
 // After the Next Payload octet.
-Result<ErrorView> decode_err(ByteReader& reader);
+ErrorView decode_err(ByteReader& reader);
 void encode_err(ByteWriter& writer, const ErrorView& error);
 
 }  // namespace keystub::mikey

@@ -8,15 +8,16 @@ KeyIdWalker ExtensionView::key_ids(std::string_view message) const noexcept {
   return KeyIdWalker(reader);
 }
 
-Result<ExtensionView> decode_ext(ByteReader& reader) {
+ExtensionView decode_ext(ByteReader& reader) {
   ExtensionView extension;
-  extension.type = static_cast<ExtType>(TRY(reader.u8("Type")));
-  const std::uint16_t length = TRY(reader.u16("Length"));
+  extension.type = static_cast<ExtType>(reader.u8("Type"));
+  const std::uint16_t length = reader.u16("Length");
   extension.data_offset = reader.offset();
-  ByteReader data = TRY(reader.sub_reader(length, "Data"));
+  ByteReader data = reader.sub_reader(length, "Data");
   extension.data = data.rest();
   if (extension.type == ExtType::key_id) {
-    while (!data.at_end()) TRY(decode_type_length_value(data));
+    while (!data.at_end()) decode_type_length_value(data);
+    reader.fail_as(data);
   }
   return extension;
 }

@@ -21,7 +21,7 @@ struct ExtensionView {
 
 // After the Next Payload octet. The lengths of Key ID sub-payloads are checked, other data is kept
 // as it is.
-Result<ExtensionView> decode_ext(ByteReader& reader);
+ExtensionView decode_ext(ByteReader& reader);
 void encode_ext(ByteWriter& writer, const ExtensionView& extension);
 
 }  // namespace keystub::mikey

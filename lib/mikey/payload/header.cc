@@ -8,11 +8,11 @@ Result<void> check_crypto_session_map(ByteReader& reader, const Header& header) 
     case CsIdMapType::empty:
       return {};  // what it would say, #CS sessions or none, is said elsewhere
     case CsIdMapType::srtp_id:
-      for (int i = 0; i < header.cs_count; ++i) TRY(decode_srtp_id(reader));
-      return {};
+      for (int i = 0; i < header.cs_count; ++i) decode_srtp_id(reader);
+      return reader.check();
     case CsIdMapType::generic_id:
-      for (int i = 0; i < header.cs_count; ++i) TRY(decode_crypto_session(reader));
-      return {};
+      for (int i = 0; i < header.cs_count; ++i) decode_crypto_session(reader);
+      return reader.check();
   }
   return reader.malformed("CS ID map type " + std::to_string(static_cast<int>(header.map_type)) +
                           " is unassigned, so the length of the map is unknown");
@@ -22,12 +22,14 @@ Result<void> check_crypto_session_map(ByteReader& reader, const Header& header) 
 
 Result<Header> decode_header(ByteReader& reader) {
   reader.enter("HDR", "RFC 6043 6.1");
-  const std::uint8_t version = TRY(reader.u8("version"));
+  const std::uint8_t version = reader.u8("version");
+  TRY(reader.check());
   if (version != kVersion) {  // [3830-6.1-01]
     return reader.malformed_at(0, "MIKEY version " + std::to_string(version) + "; only 1 exists");
   }
   Header header;
-  header.data_type = static_cast<DataType>(TRY(reader.u8("data type")));
+  header.data_type = static_cast<DataType>(reader.u8("data type"));
+  TRY(reader.check());
   if (header.data_type > DataType::resolve_resp) {
     return std::unexpected(Error(Category::malformed,
                                  "data type " + std::to_string(static_cast<int>(header.data_type)) +
@@ -36,17 +38,19 @@ Result<Header> decode_header(ByteReader& reader) {
                                .set_mikey_error_no(static_cast<std::uint8_t>(ErrorNo::invalid_dt)));
   }
   reader.rename_message(name_of(header.data_type));
-  header.next_payload = static_cast<PayloadType>(TRY(reader.u8("next payload")));
+  header.next_payload = static_cast<PayloadType>(reader.u8("next payload"));
+  TRY(reader.check());
   if (header.next_payload == PayloadType::last || header.next_payload == PayloadType::sign) {
     std::string text(name_of(header.next_payload));
     return reader.malformed_at(2, text + " cannot directly follow the header");
   }
-  const std::uint8_t v_and_prf = TRY(reader.u8("V and PRF func"));
+  const std::uint8_t v_and_prf = reader.u8("V and PRF func");
   header.v_flag = (v_and_prf & 0x80) != 0;
   header.prf = static_cast<PrfFunc>(v_and_prf & 0x7F);
-  header.csb_id = TRY(reader.u32("CSB ID"));
-  header.cs_count = TRY(reader.u8("#CS"));
-  header.map_type = static_cast<CsIdMapType>(TRY(reader.u8("CS ID map type")));
+  header.csb_id = reader.u32("CSB ID");
+  header.cs_count = reader.u8("#CS");
+  header.map_type = static_cast<CsIdMapType>(reader.u8("CS ID map type"));
+  TRY(reader.check());
   header.map_info_offset = reader.offset();
   const Bytes from_map = reader.rest();
   TRY(check_crypto_session_map(reader, header));
@@ -84,7 +88,7 @@ Result<std::vector<CryptoSession>> Header::crypto_sessions(std::string_view mess
   std::vector<CryptoSession> sessions;
   CryptoSessionWalker walker = crypto_session_views(message);
   for (;;) {
-    const std::optional<CryptoSessionView> session = TRY(walker.next());
+    const CryptoSessionView* session = TRY(walker.next());
     if (!session) return sessions;
     sessions.push_back(CryptoSession::from(*session));
   }

@@ -16,11 +16,11 @@ bool names(std::string_view pattern, std::string_view uri) noexcept {
   return user.find('@') == std::string_view::npos;
 }
 
-Result<IdentityView> decode_id(ByteReader& reader) {
+IdentityView decode_id(ByteReader& reader) {
   IdentityView identity;
-  identity.type = static_cast<IdType>(TRY(reader.u8("ID type")));
-  const std::uint16_t length = TRY(reader.u16("ID len"));
-  identity.data = TRY(reader.bytes(length, "ID data"));
+  identity.type = static_cast<IdType>(reader.u8("ID type"));
+  const std::uint16_t length = reader.u16("ID len");
+  identity.data = reader.bytes(length, "ID data");
   return identity;
 }
 
@@ -30,9 +30,9 @@ void encode_id(ByteWriter& writer, const IdentityView& identity) {
   writer.bytes(identity.data);
 }
 
-Result<RoleIdentity> decode_idr(ByteReader& reader) {
-  const auto role = static_cast<IdRole>(TRY(reader.u8("ID role")));
-  return RoleIdentity{role, TRY(decode_id(reader))};
+RoleIdentity decode_idr(ByteReader& reader) {
+  const auto role = static_cast<IdRole>(reader.u8("ID role"));
+  return {role, decode_id(reader)};
 }
 
 void encode_idr(ByteWriter& writer, const RoleIdentity& identity) {

@@ -51,9 +51,9 @@ struct RoleIdentity {
 };
 
 // After the Next Payload octet.
-Result<IdentityView> decode_id(ByteReader& reader);
+IdentityView decode_id(ByteReader& reader);
 void encode_id(ByteWriter& writer, const IdentityView& identity);
-Result<RoleIdentity> decode_idr(ByteReader& reader);
+RoleIdentity decode_idr(ByteReader& reader);
 void encode_idr(ByteWriter& writer, const RoleIdentity& identity);
 
 }  // namespace keystub::mikey

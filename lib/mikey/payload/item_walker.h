@@ -2,7 +2,7 @@
 // of a policy. Views, no allocation.
 #pragma once
 
-#include <optional>
+#include <utility>
 
 #include "base/byte_reader.h"
 #include "base/byte_writer.h"
@@ -13,19 +13,23 @@ namespace keystub::mikey {
 template <auto decode>
 class ItemWalker {
  public:
-  using Item = typename decltype(decode(std::declval<ByteReader&>()))::value_type;
+  using Item = decltype(decode(std::declval<ByteReader&>()));
 
   // `reader` covers exactly the items.
   explicit ItemWalker(ByteReader reader) noexcept : reader_(reader) {}
 
-  // The next item; nothing after the last one.
-  Result<std::optional<Item>> next() {
-    if (reader_.at_end()) return std::optional<Item>();
-    return std::optional<Item>(KEYSTUB_TRY(decode(reader_)));
+  // The next item, in this walker until it goes on; null after the last one.
+  Result<const Item*> next() {
+    KEYSTUB_TRY(reader_.check());
+    if (reader_.at_end()) return nullptr;
+    item_ = decode(reader_);
+    KEYSTUB_TRY(reader_.check());
+    return &item_;
   }
 
  private:
   ByteReader reader_;
+  Item item_;
 };
 
 // The type-length-value form that SP parameters (RFC 3830 6.10) and key IDs (RFC 4563 4) share.
@@ -34,11 +38,11 @@ struct TypeLengthValue {
   Bytes value;  // at most 255 octets
 };
 
-inline Result<TypeLengthValue> decode_type_length_value(ByteReader& reader) {
+inline TypeLengthValue decode_type_length_value(ByteReader& reader) {
   TypeLengthValue item;
-  item.type = KEYSTUB_TRY(reader.u8("Type"));
-  const std::uint8_t length = KEYSTUB_TRY(reader.u8("Length"));
-  item.value = KEYSTUB_TRY(reader.bytes(length, "Value"));
+  item.type = reader.u8("Type");
+  const std::uint8_t length = reader.u8("Length");
+  item.value = reader.bytes(length, "Value");
   return item;
 }
 

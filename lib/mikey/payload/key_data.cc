@@ -8,38 +8,35 @@ KeyDataWalker::KeyDataWalker(ByteReader reader, KemacLayout layout) noexcept
             : layout == KemacLayout::keys ? PayloadType::key_data
                                           : PayloadType::id) {}
 
-Result<std::optional<KeyDataView>> KeyDataWalker::next() {
-  const auto read_next = [this]() -> Result<void> {
-    next_ = static_cast<PayloadType>(TRY(reader_.u8("Next payload")));
+Result<const KeyDataView*> KeyDataWalker::next() {
+  const auto read_next = [this] {
+    next_ = static_cast<PayloadType>(reader_.u8("Next payload"));
     if (next_ != PayloadType::key_data && next_ != PayloadType::last) {
-      return reader_.malformed("a KEMAC holds key data sub-payloads only");
+      reader_.refuse(reader_.offset(), "a KEMAC holds key data sub-payloads only");
     }
-    return {};
   };
   if (next_ == PayloadType::id) {
-    TRY(read_next());
-    sender_ = TRY(decode_id(reader_));
+    read_next();
+    sender_ = decode_id(reader_);
   }
   if (next_ == PayloadType::last) {
     TRY(reader_.finish());
-    return std::optional<KeyDataView>();
+    return nullptr;
   }
-  TRY(read_next());
-  const std::uint8_t type_and_kv = TRY(reader_.u8("Type and KV"));
-  KeyDataView data;
-  data.type = static_cast<KeyType>(type_and_kv >> 4);
-  if (data.type > KeyType::mpk) {
-    return reader_.malformed("key data type " + std::to_string(type_and_kv >> 4) +
-                             " is unassigned");
+  read_next();
+  const std::uint8_t type_and_kv = reader_.u8("Type and KV");
+  data_ = {};
+  data_.type = static_cast<KeyType>(type_and_kv >> 4);
+  if (data_.type > KeyType::mpk) reader_.unassigned("key data type", type_and_kv >> 4);
+  const std::uint16_t key_length = reader_.u16("Key data len");
+  data_.key = reader_.bytes(key_length, "Key data");
+  if (has_salt(data_.type)) {
+    const std::uint16_t salt_length = reader_.u16("Salt len");
+    data_.salt = reader_.bytes(salt_length, "Salt data");
   }
-  const std::uint16_t key_length = TRY(reader_.u16("Key data len"));
-  data.key = TRY(reader_.bytes(key_length, "Key data"));
-  if (has_salt(data.type)) {
-    const std::uint16_t salt_length = TRY(reader_.u16("Salt len"));
-    data.salt = TRY(reader_.bytes(salt_length, "Salt data"));
-  }
-  data.validity = TRY(decode_key_validity(reader_, static_cast<KeyValidity>(type_and_kv & 15)));
-  return std::optional<KeyDataView>(data);
+  data_.validity = decode_key_validity(reader_, static_cast<KeyValidity>(type_and_kv & 15));
+  TRY(reader_.check());
+  return &data_;
 }
 
 KeyDataWalker KemacView::plain_keys(std::string_view message, KemacLayout layout) const noexcept {
@@ -55,13 +52,13 @@ Result<void> KemacView::check_plain_keys(std::string_view message, KemacLayout l
   return {};
 }
 
-Result<KemacView> decode_kemac(ByteReader& reader) {
+KemacView decode_kemac(ByteReader& reader) {
   KemacView kemac;
-  kemac.encr_alg = static_cast<EncrAlg>(TRY(reader.u8("Encr alg")));
-  const std::uint16_t length = TRY(reader.u16("Encr data len"));
+  kemac.encr_alg = static_cast<EncrAlg>(reader.u8("Encr alg"));
+  const std::uint16_t length = reader.u16("Encr data len");
   kemac.encr_data_offset = reader.offset();
-  kemac.encr_data = TRY(reader.bytes(length, "Encr data"));
-  const VerificationView mac = TRY(decode_mac(reader, "Mac alg"));
+  kemac.encr_data = reader.bytes(length, "Encr data");
+  const VerificationView mac = decode_mac(reader, "Mac alg");
   kemac.mac_alg = mac.alg;
   kemac.mac = mac.mac;
   return kemac;

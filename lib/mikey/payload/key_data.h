@@ -31,8 +31,9 @@ class KeyDataWalker {
  public:
   // `reader` covers exactly the plain text.
   explicit KeyDataWalker(ByteReader reader, KemacLayout layout = KemacLayout::keys) noexcept;
-  // The next sub-payload; nothing after the last one, which must end with the data.
-  Result<std::optional<KeyDataView>> next();
+  // The next sub-payload, in this walker until it goes on; null after the last one, which must end
+  // with the data.
+  Result<const KeyDataView*> next();
   // Of KemacLayout::sender_and_keys, after the first next().
   const std::optional<IdentityView>& sender() const noexcept { return sender_; }
   // An error behind the sub-payload that was read last.
@@ -44,6 +45,7 @@ class KeyDataWalker {
   ByteReader reader_;
   PayloadType next_;
   std::optional<IdentityView> sender_;
+  KeyDataView data_;
 };
 
 // A view of a KEMAC payload, encrypted.
@@ -64,7 +66,7 @@ struct KemacView {
 };
 
 // After the Next Payload octet.
-Result<KemacView> decode_kemac(ByteReader& reader);
+KemacView decode_kemac(ByteReader& reader);
 void encode_kemac(ByteWriter& writer, const KemacView& kemac);
 
 // Appends one key data sub-payload, `last` or followed by another.

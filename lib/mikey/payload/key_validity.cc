@@ -2,25 +2,26 @@
 
 namespace keystub::mikey {
 
-Result<KeyValidityView> decode_key_validity(ByteReader& reader, KeyValidity kind) {
+KeyValidityView decode_key_validity(ByteReader& reader, KeyValidity kind) {
   KeyValidityView validity;
   validity.kind = kind;
   switch (kind) {
     case KeyValidity::null: return validity;
     case KeyValidity::spi: {
-      const std::uint8_t length = TRY(reader.u8("SPI Length"));
-      validity.spi = TRY(reader.bytes(length, "SPI"));
+      const std::uint8_t length = reader.u8("SPI Length");
+      validity.spi = reader.bytes(length, "SPI");
       return validity;
     }
     case KeyValidity::interval: {
-      const std::uint8_t from_length = TRY(reader.u8("VF Length"));
-      validity.valid_from = TRY(reader.bytes(from_length, "Valid From"));
-      const std::uint8_t to_length = TRY(reader.u8("VT Length"));
-      validity.valid_to = TRY(reader.bytes(to_length, "Valid To"));
+      const std::uint8_t from_length = reader.u8("VF Length");
+      validity.valid_from = reader.bytes(from_length, "Valid From");
+      const std::uint8_t to_length = reader.u8("VT Length");
+      validity.valid_to = reader.bytes(to_length, "Valid To");
       return validity;
     }
   }
-  return reader.malformed("KV type " + std::to_string(static_cast<int>(kind)) + " is unassigned");
+  reader.unassigned("KV type", static_cast<std::uint8_t>(kind));
+  return validity;
 }
 
 void encode_key_validity(ByteWriter& writer, const KeyValidityView& validity) {

@@ -16,7 +16,7 @@ struct KeyValidityView {
 };
 
 // After the KV field, whose value is `kind`. Refuses an unassigned kind.
-Result<KeyValidityView> decode_key_validity(ByteReader& reader, KeyValidity kind);
+KeyValidityView decode_key_validity(ByteReader& reader, KeyValidity kind);
 void encode_key_validity(ByteWriter& writer, const KeyValidityView& validity);
 
 }  // namespace keystub::mikey

@@ -2,9 +2,9 @@
 
 namespace keystub::mikey {
 
-Result<RandView> decode_rand(ByteReader& reader) {
-  const std::uint8_t length = TRY(reader.u8("RAND length"));
-  return RandView{TRY(reader.bytes(length, "RAND"))};
+RandView decode_rand(ByteReader& reader) {
+  const std::uint8_t length = reader.u8("RAND length");
+  return {reader.bytes(length, "RAND")};
 }
 
 void encode_rand(ByteWriter& writer, const RandView& rand) {
@@ -12,9 +12,9 @@ void encode_rand(ByteWriter& writer, const RandView& rand) {
   writer.bytes(rand.value);
 }
 
-Result<RoleRandView> decode_randr(ByteReader& reader) {
-  const auto role = static_cast<RandRole>(TRY(reader.u8("RAND role")));
-  return RoleRandView{role, TRY(decode_rand(reader)).value};
+RoleRandView decode_randr(ByteReader& reader) {
+  const auto role = static_cast<RandRole>(reader.u8("RAND role"));
+  return {role, decode_rand(reader).value};
 }
 
 void encode_randr(ByteWriter& writer, const RoleRandView& rand) {

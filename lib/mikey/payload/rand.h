@@ -17,9 +17,9 @@ struct RoleRandView {
 };
 
 // After the Next Payload octet.
-Result<RandView> decode_rand(ByteReader& reader);
+RandView decode_rand(ByteReader& reader);
 void encode_rand(ByteWriter& writer, const RandView& rand);
-Result<RoleRandView> decode_randr(ByteReader& reader);
+RoleRandView decode_randr(ByteReader& reader);
 void encode_randr(ByteWriter& writer, const RoleRandView& rand);
 
 }  // namespace keystub::mikey

@@ -8,15 +8,16 @@ SecurityParameterWalker SecurityPolicyView::walk(std::string_view message) const
   return SecurityParameterWalker(reader);
 }
 
-Result<SecurityPolicyView> decode_sp(ByteReader& reader) {
+SecurityPolicyView decode_sp(ByteReader& reader) {
   SecurityPolicyView policy;
-  policy.policy_no = TRY(reader.u8("Policy no"));
-  policy.prot_type = static_cast<ProtType>(TRY(reader.u8("Prot type")));
-  const std::uint16_t length = TRY(reader.u16("Policy param length"));
-  ByteReader parameters = TRY(reader.sub_reader(length, "Policy param"));
+  policy.policy_no = reader.u8("Policy no");
+  policy.prot_type = static_cast<ProtType>(reader.u8("Prot type"));
+  const std::uint16_t length = reader.u16("Policy param length");
+  ByteReader parameters = reader.sub_reader(length, "Policy param");
   policy.parameters = parameters.rest();
   policy.parameters_offset = parameters.offset();
-  while (!parameters.at_end()) TRY(decode_type_length_value(parameters));
+  while (!parameters.at_end()) decode_type_length_value(parameters);
+  reader.fail_as(parameters);
   return policy;
 }
 

@@ -30,7 +30,7 @@ struct SecurityPolicy {
 };
 
 // After the Next Payload octet.
-Result<SecurityPolicyView> decode_sp(ByteReader& reader);
+SecurityPolicyView decode_sp(ByteReader& reader);
 void encode_sp(ByteWriter& writer, const SecurityPolicyView& policy);
 
 }  // namespace keystub::mikey

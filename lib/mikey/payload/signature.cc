@@ -2,10 +2,10 @@
 
 namespace keystub::mikey {
 
-Result<SignatureView> decode_sign(ByteReader& reader) {
-  const std::uint16_t type_and_length = TRY(reader.u16("S type and Signature len"));
-  return SignatureView{static_cast<SignatureType>(type_and_length >> 12),
-                       TRY(reader.bytes(type_and_length & 0xFFF, "Signature"))};
+SignatureView decode_sign(ByteReader& reader) {
+  const std::uint16_t type_and_length = reader.u16("S type and Signature len");
+  return {static_cast<SignatureType>(type_and_length >> 12),
+          reader.bytes(type_and_length & 0xFFF, "Signature")};
 }
 
 void encode_sign(ByteWriter& writer, const SignatureView& signature) {

@@ -14,7 +14,7 @@ struct SignatureView {
 };
 
 // The whole payload.
-Result<SignatureView> decode_sign(ByteReader& reader);
+SignatureView decode_sign(ByteReader& reader);
 void encode_sign(ByteWriter& writer, const SignatureView& signature);
 // The fields before the signature: what a signature covers ends with them.
 void encode_sign_fields(ByteWriter& writer, SignatureType type, std::size_t signature_octets);

@@ -2,11 +2,11 @@
 
 namespace keystub::mikey {
 
-Result<TicketHeaderView> decode_thdr(ByteReader& reader) {
+TicketHeaderView decode_thdr(ByteReader& reader) {
   reader.enter("THDR", "RFC 6043 A.3");
-  const auto next = static_cast<PayloadType>(TRY(reader.u8("Next payload of THDR")));
-  const std::uint16_t length = TRY(reader.u16("THDR Data length"));
-  return TicketHeaderView{next, TRY(reader.bytes(length, "THDR Data"))};
+  const auto next = static_cast<PayloadType>(reader.u8("Next payload of THDR"));
+  const std::uint16_t length = reader.u16("THDR Data length");
+  return {next, reader.bytes(length, "THDR Data")};
 }
 
 void encode_thdr(ByteWriter& writer, const TicketHeaderView& header) {

@@ -13,7 +13,7 @@ struct TicketHeaderView {
   Bytes data;  // implementation specific, at most 65535 octets
 };
 
-Result<TicketHeaderView> decode_thdr(ByteReader& reader);
+TicketHeaderView decode_thdr(ByteReader& reader);
 void encode_thdr(ByteWriter& writer, const TicketHeaderView& header);
 
 }  // namespace keystub::mikey

@@ -134,20 +134,20 @@ void TicketPolicy::encode(ByteWriter& writer) const {
   writer.patch_u16_length(length_at, writer.size() - length_at - 2, "TP Data length");
 }
 
-Result<TicketPolicyView> decode_tp(ByteReader& reader) {
+TicketPolicyView decode_tp(ByteReader& reader) {
   TicketPolicyView view;
-  view.type.type = TRY(reader.u16("Ticket Type"));
-  view.type.subtype = TRY(reader.u8("Subtype"));
-  view.type.version = TRY(reader.u8("Version"));
-  const std::uint8_t prf_and_d = TRY(reader.u8("PRF func and D"));
-  const std::uint16_t flags_and_res = TRY(reader.u16("flags and Res"));
+  view.type.type = reader.u16("Ticket Type");
+  view.type.subtype = reader.u8("Subtype");
+  view.type.version = reader.u8("Version");
+  const std::uint8_t prf_and_d = reader.u8("PRF func and D");
+  const std::uint16_t flags_and_res = reader.u16("flags and Res");
   view.prf = static_cast<PrfFunc>(prf_and_d >> 1);
   view.flags = TicketFlags(static_cast<std::uint16_t>((prf_and_d & 1U) << 11 |
                                                       static_cast<unsigned>(flags_and_res >> 5)));
   view.reserved = flags_and_res & 0x1F;
-  const std::uint16_t length = TRY(reader.u16("TP Data length"));
+  const std::uint16_t length = reader.u16("TP Data length");
   view.tp_data_offset = reader.offset();
-  view.tp_data = TRY(reader.bytes(length, "TP Data"));
+  view.tp_data = reader.bytes(length, "TP Data");
   return view;
 }
 
@@ -157,17 +157,17 @@ void encode_tp(ByteWriter& writer, const TicketPolicyView& policy) {
   writer.bytes(policy.tp_data);
 }
 
-Result<TicketView> decode_ticket(ByteReader& reader) {
+TicketView decode_ticket(ByteReader& reader) {
   TicketView view;
   const Bytes from_type = reader.rest();
-  view.policy = TRY(decode_tp(reader));
-  const std::uint16_t data_length = TRY(reader.u16("Ticket Data length"));
+  view.policy = decode_tp(reader);
+  const std::uint16_t data_length = reader.u16("Ticket Data length");
   view.ticket_data_offset = reader.offset();
-  view.ticket_data = TRY(reader.bytes(data_length, "Ticket Data"));
+  view.ticket_data = reader.bytes(data_length, "Ticket Data");
   view.body = from_type.first(from_type.size() - reader.remaining());
-  const std::uint16_t initiator_length = TRY(reader.u16("Initiator Data length"));
+  const std::uint16_t initiator_length = reader.u16("Initiator Data length");
   view.initiator_data_offset = reader.offset();
-  view.initiator_data = TRY(reader.bytes(initiator_length, "Initiator Data"));
+  view.initiator_data = reader.bytes(initiator_length, "Initiator Data");
   return view;
 }
 
@@ -179,13 +179,13 @@ void encode_ticket(ByteWriter& writer, const TicketView& ticket) {
   writer.bytes(ticket.initiator_data);
 }
 
-Result<PayloadWalker> TicketPolicyView::payloads(std::string_view message) const {
+PayloadWalker TicketPolicyView::payloads(std::string_view message) const noexcept {
   ByteReader reader(message, tp_data, tp_data_offset);
   reader.enter("TP Data", "RFC 6043 6.10");
   return PayloadWalker::after_first_payload(reader);
 }
 
-Result<PayloadWalker> TicketView::initiator_payloads(std::string_view message) const {
+PayloadWalker TicketView::initiator_payloads(std::string_view message) const noexcept {
   ByteReader reader(message, initiator_data, initiator_data_offset);
   reader.enter("Initiator Data", "RFC 6043 6.10");
   return PayloadWalker::after_first_payload(reader);
@@ -201,7 +201,7 @@ Result<std::vector<KeyWish>> read_wishes(const KemacView& kemac, std::string_vie
   }
   std::vector<KeyWish> wishes;
   for (;;) {
-    const std::optional<KeyDataView> data = TRY(walker.next());
+    const KeyDataView* data = TRY(walker.next());
     if (!data) return wishes;
     if (data->validity.spi.empty()) {
       return walker.malformed("a wished key without an SPI: every key needs one (RFC 6043 6.2.1)");
@@ -232,10 +232,10 @@ Result<TicketPolicy> TicketPolicyView::read(std::string_view message) const {
   policy.flags = flags;
   ByteReader reader(message, tp_data, tp_data_offset);
   reader.enter("TP Data", "RFC 6043 6.10");
-  PayloadWalker walker = TRY(payloads(message));
+  PayloadWalker walker = payloads(message);
   bool has_kemac = false;
   for (;;) {
-    const std::optional<Payload> payload = TRY(walker.next());
+    const Payload* payload = TRY(walker.next());
     if (!payload) break;
     const std::size_t at = payload->offset;
     if (const auto* id = std::get_if<RoleIdentity>(&payload->value)) {

@@ -117,7 +117,7 @@ struct TicketPolicyView {
   std::size_t tp_data_offset = 0;  // in the message, for errors
 
   // The payloads of TP Data.
-  Result<PayloadWalker> payloads(std::string_view message) const;
+  PayloadWalker payloads(std::string_view message) const noexcept;
   // Reads TP Data. A payload that may occur once and occurs twice is refused; others are ignored.
   Result<TicketPolicy> read(std::string_view message) const;
 };
@@ -133,13 +133,13 @@ struct TicketView {
   Bytes body;
 
   // The payloads of Initiator Data, which must not be absent.
-  Result<PayloadWalker> initiator_payloads(std::string_view message) const;
+  PayloadWalker initiator_payloads(std::string_view message) const noexcept;
 };
 
 // After the Next Payload octet.
-Result<TicketPolicyView> decode_tp(ByteReader& reader);
+TicketPolicyView decode_tp(ByteReader& reader);
 void encode_tp(ByteWriter& writer, const TicketPolicyView& policy);
-Result<TicketView> decode_ticket(ByteReader& reader);
+TicketView decode_ticket(ByteReader& reader);
 // From `policy`, `ticket_data` and `initiator_data`.
 void encode_ticket(ByteWriter& writer, const TicketView& ticket);
 

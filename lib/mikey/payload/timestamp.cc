@@ -29,17 +29,17 @@ std::partial_ordering compare(const Timestamp& a, const Timestamp& b) noexcept {
   return (a.as_64_bits() ^ kEraBit) <=> (b.as_64_bits() ^ kEraBit);
 }
 
-Result<Timestamp> decode_t(ByteReader& reader) {
+Timestamp decode_t(ByteReader& reader) {
   Timestamp timestamp;
-  timestamp.type = static_cast<TsType>(TRY(reader.u8("TS type")));
+  timestamp.type = static_cast<TsType>(reader.u8("TS type"));
   switch (timestamp.type) {
     case TsType::ntp_utc:
-    case TsType::ntp: timestamp.value = TRY(reader.u64("TS value")); return timestamp;
+    case TsType::ntp: timestamp.value = reader.u64("TS value"); return timestamp;
     case TsType::counter:
-    case TsType::ntp_utc_32: timestamp.value = TRY(reader.u32("TS value")); return timestamp;
+    case TsType::ntp_utc_32: timestamp.value = reader.u32("TS value"); return timestamp;
   }
-  return reader.malformed("TS type " + std::to_string(static_cast<int>(timestamp.type)) +
-                          " is unassigned, so the length of the timestamp is unknown");
+  reader.unassigned("TS type", static_cast<std::uint8_t>(timestamp.type));
+  return timestamp;
 }
 
 void encode_t(ByteWriter& writer, const Timestamp& timestamp) {
@@ -51,9 +51,9 @@ void encode_t(ByteWriter& writer, const Timestamp& timestamp) {
   }
 }
 
-Result<RoleTimestamp> decode_tr(ByteReader& reader) {
-  const auto role = static_cast<TsRole>(TRY(reader.u8("TS role")));
-  return RoleTimestamp{role, TRY(decode_t(reader))};
+RoleTimestamp decode_tr(ByteReader& reader) {
+  const auto role = static_cast<TsRole>(reader.u8("TS role"));
+  return {role, decode_t(reader)};
 }
 
 void encode_tr(ByteWriter& writer, const RoleTimestamp& timestamp) {

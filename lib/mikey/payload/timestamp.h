@@ -37,9 +37,9 @@ struct RoleTimestamp {
 };
 
 // After the Next Payload octet. An unassigned TS type is refused: the length would be unknown.
-Result<Timestamp> decode_t(ByteReader& reader);
+Timestamp decode_t(ByteReader& reader);
 void encode_t(ByteWriter& writer, const Timestamp& timestamp);
-Result<RoleTimestamp> decode_tr(ByteReader& reader);
+RoleTimestamp decode_tr(ByteReader& reader);
 void encode_tr(ByteWriter& writer, const RoleTimestamp& timestamp);
 
 }  // namespace keystub::mikey

@@ -2,14 +2,12 @@
 
 namespace keystub::mikey {
 
-Result<VerificationView> decode_v(ByteReader& reader) {
-  const Place place = reader.here();
-  const VerificationView verification = TRY(decode_mac(reader, "Auth alg"));
+VerificationView decode_v(ByteReader& reader) {
+  const std::size_t at = reader.offset();
+  const VerificationView verification = decode_mac(reader, "Auth alg");
   if (verification.alg == MacAlg::null) {  // [3830-4.2.4-04]
-    return std::unexpected(
-        Error(Category::malformed, "Auth alg NULL: without a MAC anyone could change the message",
-              place)
-            .set_mikey_error_no(static_cast<std::uint8_t>(ErrorNo::invalid_mac)));
+    reader.refuse(at, "Auth alg NULL: without a MAC anyone could change the message",
+                  static_cast<std::uint8_t>(ErrorNo::invalid_mac));
   }
   return verification;
 }
@@ -19,15 +17,15 @@ void encode_v(ByteWriter& writer, const VerificationView& verification) {
   writer.bytes(verification.mac);
 }
 
-Result<VerificationView> decode_mac(ByteReader& reader, std::string_view alg_field) {
-  const auto alg = static_cast<MacAlg>(TRY(reader.u8(alg_field)));
+VerificationView decode_mac(ByteReader& reader, std::string_view alg_field) {
+  const auto alg = static_cast<MacAlg>(reader.u8(alg_field));
   switch (alg) {
-    case MacAlg::null: return VerificationView{alg, TRY(reader.bytes(0, "MAC"))};
-    case MacAlg::hmac_sha_1_160: return VerificationView{alg, TRY(reader.bytes(20, "MAC"))};
-    case MacAlg::hmac_sha_256_256: return VerificationView{alg, TRY(reader.bytes(32, "MAC"))};
+    case MacAlg::null: return {alg, reader.bytes(0, "MAC")};
+    case MacAlg::hmac_sha_1_160: return {alg, reader.bytes(20, "MAC")};
+    case MacAlg::hmac_sha_256_256: return {alg, reader.bytes(32, "MAC")};
   }
-  return reader.malformed(std::string(alg_field) + " " + std::to_string(static_cast<int>(alg)) +
-                          " is unassigned, so the length of the MAC is unknown");
+  reader.unassigned(alg_field, static_cast<std::uint8_t>(alg));
+  return {alg, {}};
 }
 
 }  // namespace keystub::mikey

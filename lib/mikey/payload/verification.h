@@ -13,11 +13,11 @@ struct VerificationView {
 };
 
 // After the Next Payload octet. Auth alg NULL is refused.
-Result<VerificationView> decode_v(ByteReader& reader);
+VerificationView decode_v(ByteReader& reader);
 void encode_v(ByteWriter& writer, const VerificationView& verification);
 
 // An algorithm octet and its MAC, as V and KEMAC have them. An unassigned algorithm is refused:
 // the length would be unknown; NULL has no MAC.
-Result<VerificationView> decode_mac(ByteReader& reader, std::string_view alg_field);
+VerificationView decode_mac(ByteReader& reader, std::string_view alg_field);
 
 }  // namespace keystub::mikey

@@ -48,23 +48,53 @@ TEST(ByteReader, ReadsNetworkOrderAndNamesThePlaceOfAFault) {
   const ByteVector data = {1, 2, 3, 4, 5, 6, 7};
   ByteReader reader("TRANSFER_INIT", data);
   reader.enter("T", "RFC 3830 6.6");
-  EXPECT_EQ(reader.u8("a").value(), 1);
-  EXPECT_EQ(reader.u16("b").value(), 0x0203);
-  const auto missing = reader.u64("TS value");
+  EXPECT_EQ(reader.u8("a"), 1);
+  EXPECT_EQ(reader.u16("b"), 0x0203);
+  EXPECT_TRUE(reader.check().has_value());
+  EXPECT_EQ(reader.u64("TS value"), 0U);
+  const auto missing = reader.check();
   ASSERT_FALSE(missing.has_value());
   EXPECT_EQ(missing.error().category(), Category::malformed);
   EXPECT_EQ(missing.error().place(), (Place{"TRANSFER_INIT", "T", "RFC 3830 6.6", 3}));
   EXPECT_EQ(missing.error().describe(),
             "cut short: TS value needs 8 octets, 4 are left "
             "(TRANSFER_INIT, payload T, octet 3, RFC 3830 6.6)");
-  EXPECT_EQ(reader.u32("c").value(), 0x04050607U);
-  EXPECT_TRUE(reader.finish().has_value());
+}
+
+TEST(ByteReader, StandsAtTheEndAfterAFaultAndTellsTheFirst) {
+  const ByteVector data = {0, 3, 9, 9, 9, 7};
+  ByteReader reader("TRANSFER_INIT", data);
+  reader.enter("SP", "RFC 3830 6.10");
+  ByteReader inner = reader.sub_reader(reader.u16("Length"), "Parameters");
+  EXPECT_EQ(inner.u8("Type"), 9);
+  EXPECT_TRUE(inner.bytes(9, "Value").empty());
+  EXPECT_EQ(inner.u8("Type"), 0);
+  EXPECT_TRUE(inner.at_end());
+  EXPECT_TRUE(reader.check().has_value());
+  reader.fail_as(inner);
+  reader.enter("V", "RFC 3830 6.9");
+  reader.unassigned("Auth alg", 7);
+  EXPECT_TRUE(reader.rest().empty());
+  EXPECT_EQ(reader.finish().error().describe(),
+            "cut short: Value needs 9 octets, 2 are left "
+            "(TRANSFER_INIT, payload SP, octet 3, RFC 3830 6.10)");
+}
+
+TEST(ByteReader, NamesAValueThatHasNoMeaning) {
+  const ByteVector data = {7, 1, 2};
+  ByteReader reader("TRANSFER_INIT", data);
+  reader.enter("V", "RFC 3830 6.9");
+  reader.unassigned("Auth alg", reader.u8("Auth alg"));
+  EXPECT_TRUE(reader.at_end());
+  EXPECT_EQ(reader.check().error().describe(),
+            "Auth alg 7 is unassigned, so the length of what follows is unknown "
+            "(TRANSFER_INIT, payload V, octet 1, RFC 3830 6.9)");
 }
 
 TEST(ByteReader, RefusesLeftOvers) {
   const ByteVector data = {1, 2};
   ByteReader reader("HDR", data);
-  EXPECT_TRUE(reader.u8("a").has_value());
+  EXPECT_EQ(reader.u8("a"), data[0]);
   EXPECT_FALSE(reader.finish().has_value());
 }
 

@@ -800,7 +800,7 @@ TEST_F(Compliance, WishedKeysAreZeroAndTheirValueIsIgnored) {
   EXPECT_EQ(kemac->encr_alg, EncrAlg::null);
   EXPECT_EQ(kemac->mac_alg, MacAlg::null);
   KeyDataWalker keys(ByteReader("KEMAC", kemac->encr_data));
-  const KeyDataView key = keys.next().value().value();
+  const KeyDataView key = *keys.next().value();
   EXPECT_TRUE(std::ranges::all_of(key.key, [](std::uint8_t octet) { return octet == 0; }));
 
   // The KEMAC starts in TP where it starts in TP Data; its first key octet follows 8 octets later.

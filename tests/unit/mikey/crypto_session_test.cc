@@ -11,7 +11,7 @@ using testing::hex;
 
 Result<CryptoSessionView> decode(const ByteVector& octets) {
   ByteReader reader("test", octets);
-  CryptoSessionView session = TRY(decode_crypto_session(reader));
+  const CryptoSessionView session = decode_crypto_session(reader);
   TRY(reader.finish());
   return session;
 }

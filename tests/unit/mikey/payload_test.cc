@@ -237,7 +237,7 @@ TEST(MessageBuilder, BuildsTheSignedMessagesOfThePublicKeyVariants) {
   EXPECT_TRUE(equal(message.sign->data, signature));
   EXPECT_TRUE(equal(message.without_signature(), covered));
   PayloadWalker walker = message.payloads();
-  const Payload cert = walker.next().value().value();
+  const Payload cert = *walker.next().value();
   EXPECT_TRUE(equal(std::get<CertificateView>(cert.value).data, certificate));
 }
 
@@ -250,25 +250,25 @@ TEST(MessageParse, ReadsThePresharedKeyMethod) {
   EXPECT_FALSE(message.v.has_value());
 
   SrtpIdWalker srtp_ids = message.header.srtp_ids(message.name());
-  const SrtpId first = srtp_ids.next().value().value();
-  const SrtpId second = srtp_ids.next().value().value();
+  const SrtpId first = *srtp_ids.next().value();
+  const SrtpId second = *srtp_ids.next().value();
   EXPECT_EQ(first.ssrc, 0xaabbccddU);
   EXPECT_EQ(second.policy_no, 1U);
   EXPECT_EQ(second.ssrc, 0x00112233U);
   EXPECT_EQ(second.roc, 5U);
-  EXPECT_FALSE(srtp_ids.next().value().has_value());
+  EXPECT_EQ(srtp_ids.next().value(), nullptr);
 
   KeyDataWalker keys = message.kemac->plain_keys(message.name());
-  const KeyDataView tgk = keys.next().value().value();
+  const KeyDataView tgk = *keys.next().value();
   EXPECT_EQ(tgk.type, KeyType::tgk_salt);
   EXPECT_EQ(tgk.salt.size(), 14U);
   EXPECT_EQ(to_hex(tgk.validity.spi), "01020304");
-  const KeyDataView tek = keys.next().value().value();
+  const KeyDataView tek = *keys.next().value();
   EXPECT_EQ(tek.type, KeyType::tek);
   EXPECT_EQ(tek.validity.kind, KeyValidity::interval);
   EXPECT_EQ(to_hex(tek.validity.valid_from), "40");
   EXPECT_EQ(to_hex(tek.validity.valid_to), "50");
-  EXPECT_FALSE(keys.next().value().has_value());
+  EXPECT_EQ(keys.next().value(), nullptr);
 
   PayloadWalker payloads = message.payloads();
   std::string names;
@@ -276,7 +276,7 @@ TEST(MessageParse, ReadsThePresharedKeyMethod) {
     names.append(name_of(payload->type)).append(" ");
     if (const auto* sp = std::get_if<SecurityPolicyView>(&payload->value)) {
       SecurityParameterWalker parameters = sp->walk(message.name());
-      const TypeLengthValue encr_alg = parameters.next().value().value();
+      const TypeLengthValue encr_alg = *parameters.next().value();
       EXPECT_EQ(name_of(static_cast<SrtpParameter>(encr_alg.type)), "Encryption algorithm");
       EXPECT_EQ(name_of_choice(SrtpParameter::encr_alg, encr_alg.value[0]), "AES-CM");
     }
@@ -299,7 +299,7 @@ TEST(MessageParse, ReadsTheKeyIdsOfMbms) {
   const ByteVector octets = hex(kMessageOfMbms);
   const Message message = Message::parse(octets).value();
   PayloadWalker payloads = message.payloads();
-  const Payload payload = payloads.next().value().value();
+  const Payload payload = *payloads.next().value();
   KeyIdWalker key_ids = std::get<ExtensionView>(payload.value).key_ids(message.name());
   std::string text;
   while (const auto key_id = key_ids.next().value()) {
@@ -380,11 +380,11 @@ class Visitor {
               data->validity.valid_from.size() + data->validity.valid_to.size();
     }
   }
-  void operator()(const TicketPolicyView& policy) { walk(policy.payloads(message_).value()); }
+  void operator()(const TicketPolicyView& policy) { walk(policy.payloads(message_)); }
   void operator()(const TicketView& ticket) {
     (*this)(ticket.policy);
     sum_ += parse_ticket_data(ticket, message_).value().kemac.encr_data.size();
-    if (!ticket.initiator_data.empty()) walk(ticket.initiator_payloads(message_).value());
+    if (!ticket.initiator_data.empty()) walk(ticket.initiator_payloads(message_));
   }
   template <class Other>
   void operator()(const Other&) {}
