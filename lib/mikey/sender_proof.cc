@@ -42,7 +42,7 @@ std::unexpected<Error> other_variant(const Message& message) {
 Result<CertificateChain> read_certificates(const Message& message, Place& place) {
   CertificateChain chain;
   PayloadWalker walker = message.payloads();
-  while (const std::optional<Payload> payload = TRY(walker.next())) {
+  while (const Payload* payload = TRY(walker.next())) {
     const auto* cert = std::get_if<CertificateView>(&payload->value);
     if (cert == nullptr) continue;
     const Place here = message.place("CERT", "RFC 3830 6.7", payload->bytes.data());
