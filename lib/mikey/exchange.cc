@@ -21,6 +21,7 @@ Result<void> require_type(const Message& message, DataType expected) {
 
 Result<void> require_same_header(const Message& response, PrfFunc prf, std::uint32_t csb_id) {
   const Header& header = response.header;
+  // [6043-4.2.1.5-01] [6043-4.2.2.3-01] [6043-4.2.3.5-01]
   if (header.prf != prf || header.csb_id != csb_id) {
     return fail(Category::malformed,
                 "PRF func and CSB ID of the response differ from those of its initial message: it "
@@ -30,7 +31,7 @@ Result<void> require_same_header(const Message& response, PrfFunc prf, std::uint
   return {};
 }
 
-Result<void> require_empty_map(const Message& message) {
+Result<void> require_empty_map(const Message& message) {  // [6043-4.2.1.1-07] [6043-4.2.3.1-07]
   if (message.header.map_type != CsIdMapType::empty || message.header.cs_count != 0) {
     return fail(Category::malformed,
                 std::string(message.name()) + " must use the Empty map with #CS = 0",
@@ -74,7 +75,7 @@ Result<void> check_key_lengths(const Suite& suite, const std::vector<SessionKey>
                                Place place) {
   const bool too_long = std::ranges::any_of(
       keys, [](const SessionKey& key) { return key.key.size() > kSuite128.key_octets; });
-  if (suite == kSuite128 && too_long) {
+  if (suite == kSuite128 && too_long) {  // [6043-12.1-12]
     place.clause = "RFC 6043 12.1";
     return fail(Category::malformed,
                 "a session key longer than 128 bits together with 128-bit algorithms", place);
@@ -83,7 +84,7 @@ Result<void> check_key_lengths(const Suite& suite, const std::vector<SessionKey>
 }
 
 Result<void> check_rand_length(std::size_t rand_octets, std::size_t longest_key, Place place) {
-  if (rand_octets < longest_key) {
+  if (rand_octets < longest_key) {  // [6043-12.1-05] [6043-12.1-06]
     place.clause = "RFC 6043 12.1";
     return fail(Category::malformed,
                 "RANDs of " + std::to_string(rand_octets * 8) +
@@ -111,7 +112,7 @@ const Suite& sending_suite(const Environment& env, PrfFunc prf) noexcept {
   return env.wrap_keys && suite == kSuite128 ? kSuite128KeyWrap : suite;
 }
 
-Result<std::uint32_t> fresh_csb_id(const Environment& env) {
+Result<std::uint32_t> fresh_csb_id(const Environment& env) {  // [3830-6.1-03]
   std::array<std::uint8_t, 4> octets;
   TRY(env.random.fill(octets));
   ByteReader reader("CSB ID", octets);

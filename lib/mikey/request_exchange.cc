@@ -14,6 +14,7 @@ Result<MessageKeys> request_keys(const Suite& suite, const ExchangeKey& key, std
 }
 
 // RFC 6043 4.2.1.6: "the Initiator MUST check that the granted Ticket Policy is acceptable".
+// [6043-4.2.1.6-03]
 Result<void> check_granted(const TicketPolicy& wish, const TicketPolicy& granted,
                            const Identity& self) {
   using enum TicketFlag;
@@ -50,6 +51,9 @@ Result<void> check_granted(const TicketPolicy& wish, const TicketPolicy& granted
   if (wish.trs && (!granted.trs || time(granted.trs) < time(wish.trs))) {
     return unacceptable("it is valid from an earlier time (TRs)");
   }
+  if (granted.trr != wish.trr) {
+    return unacceptable("keys would have to be renewed at another interval (TRr)");
+  }
   return {};
 }
 
@@ -69,17 +73,19 @@ template <class Credentials>
 Result<TicketRequest> TicketRequest::build(const Environment& env, DataType type,
                                            const Credentials& credentials, TicketPolicy wish) {
   TRY(check_credentials(credentials, env.clock.now()));
+  // "In the TP payload, it SHALL be set to '0' by the Initiator" [6043-6.10-16]
+  wish.flags = wish.flags.with(TicketFlag::k_changed, false);
   TRY(wish.flags.check());
   if (wish.idr_r.empty()) {
     return fail(Category::malformed, "a ticket needs at least one responder that may resolve it");
   }
   TicketRequest request(credentials.self, std::move(wish));
   const Suite& suite = suite_of(request.wish_.prf);
-  request.csb_id_ = TRY(fresh_csb_id(env));
+  request.csb_id_ = TRY(fresh_csb_id(env));  // [6043-4.2.1.1-02]
   request.randr_i_ = TRY(env.random.bytes(rand_octets(suite, credentials)));
   request.key_ = TRY(make_exchange_key(env, suite, credentials));
 
-  // "The V flag MUST be set to '1'" (4.2.1.1).
+  // "The V flag MUST be set to '1'" (4.2.1.1). [6043-4.2.1.1-03]
   MessageBuilder builder(type, true, suite.prf, request.csb_id_);
   builder.t(TRY(fresh_t(env))).randr(RandRole::initiator, request.randr_i_);
   add_identities(builder, IdRole::initiator, credentials);
@@ -118,23 +124,24 @@ Result<GrantedTicket> TicketRequest::finish(Bytes request_resp, ErrorsTaken erro
 
   const MessageKeys keys =
       TRY(request_keys(suite, key_, csb_id_, true, randr_i_, Protects::integrity_and_keys));
+  // [6043-4.2.1.5-14] [6043-5.5-04]
   TRY(verify_mac(suite, keys.auth, {message.without_mac(), message_}, message.v->mac,
                  message.place("V", "RFC 6043 5.5", message.v->mac.data())));
 
   GrantedTicket granted;
   granted.policy = TRY(ticket.policy.read(message.name()));
-  TRY(check_granted(wish_, granted.policy, self_));
+  TRY(check_granted(wish_, granted.policy, self_));  // [6043-4.2.1.6-04]
   const Place at_kemac = message.place("KEMAC", "RFC 6043 4.2.1.5", kemac.encr_data.data());
   KemacKeys carried = TRY(open_kemac(suite, keys, csb_id_, *message.t, kemac, at_kemac));
   const bool forking = granted.policy.flags.has(TicketFlag::i_forking);
-  if (carried.mpks.size() != (forking ? 2U : 1U)) {
+  if (carried.mpks.size() != (forking ? 2U : 1U)) {  // [6043-4.2.1.5-08] [6043-4.2.1.5-09]
     return fail(Category::malformed,
                 forking ? "key forking needs MPKi and MPKr in the KEMAC"
                         : "without key forking the KEMAC carries exactly one MPK",
                 at_kemac);
   }
   TRY(check_key_lengths(suite, carried.session_keys, at_kemac));
-  granted.body = to_vector(ticket.body);
+  granted.body = to_vector(ticket.body);  // [6043-4.2.1.6-01]
   granted.mpki = std::move(carried.mpks[0]);
   if (forking) granted.mpkr = std::move(carried.mpks[1]);
   granted.mpk_spi = std::move(carried.mpk_spi);
@@ -142,7 +149,7 @@ Result<GrantedTicket> TicketRequest::finish(Bytes request_resp, ErrorsTaken erro
   return granted;
 }
 
-Result<GrantedTicket> issue_ticket(const Environment& env, TicketPolicy policy,
+Result<GrantedTicket> issue_ticket(const Environment& env, TicketPolicy policy,  // [6043-4.1-01]
                                    const TicketProtection& protection) {
   if (policy.flags.has(TicketFlag::d_kms_generated)) {
     return fail(Category::internal, "a ticket that its initiator issues has D = 0 (RFC 6043 6.10)");
@@ -166,13 +173,14 @@ Result<ReceivedRequest> ReceivedRequest::parse(Bytes request_init) {
   TRY(require_type(
       message, is_pk_variant(message) ? DataType::request_init_pk : DataType::request_init_psk));
   TRY(require_empty_map(message));
-  TRY(require(message.t, message, "T", "RFC 6043 4.2.1.1"));
+  TRY(require(message.t, message, "T", "RFC 6043 4.2.1.1"));  // [6043-4.2.1.1-01]
   TRY(require(message.randr_i, message, "RANDRi", "RFC 6043 4.2.1.1"));
   const TicketPolicyView tp = TRY(require(message.tp, message, "TP", "RFC 6043 4.2.1.1"));
   TRY(require_one_suite(message));
   if (is_pk_variant(message)) TRY(check_pk_payloads(message));
   TicketPolicy wish = TRY(tp.read(message.name()));
   const Place at_tp = message.place("TP", "RFC 6043 6.10", tp.tp_data.data());
+  // [6043-6.10-16]
   TRY(at(at_tp, wish.flags.with(TicketFlag::k_changed, false).check()));  // K is ignored in a TP
   return ReceivedRequest(std::move(message), std::move(wish));
 }
@@ -195,11 +203,11 @@ Result<AuthenticatedRequest::Grant> AuthenticatedRequest::grant(
     const Environment& env, TicketPolicy granted, const std::vector<KeyWish>& wishes,
     const TicketProtection& protection) const {
   const Suite& suite = sending_suite(env, message_.header.prf);
-  granted.keys.clear();
+  granted.keys.clear();  // [6043-6.10-32]
   const TicketKeys keys = TRY(make_ticket_keys(env.random, suite, wishes, protection.key.size()));
   const SealedTicket sealed = TRY(seal_ticket(suite, granted, keys, protection, TRY(fresh_t(env))));
 
-  const Timestamp t = TRY(fresh_t(env));
+  const Timestamp t = TRY(fresh_t(env));  // [6043-4.2.1.5-03]
   const std::uint32_t csb_id = message_.header.csb_id;
   const MessageKeys protecting =
       TRY(request_keys(suite, key_, csb_id, true, *message_.randr_i, Protects::integrity_and_keys));
@@ -208,6 +216,7 @@ Result<AuthenticatedRequest::Grant> AuthenticatedRequest::grant(
           ? encode_kemac_keys({&sealed.mpki, &sealed.mpkr}, keys.mpk_spi, keys.session_keys)
           : encode_kemac_keys({&sealed.mpki}, keys.mpk_spi, keys.session_keys);
   const ByteVector encrypted = TRY(seal_kemac(suite, protecting, csb_id, t, plain));
+  // [6043-4.2.1.5-01] [6043-4.2.1.5-02]
   MessageBuilder builder(DataType::request_resp, false, suite.prf, csb_id);
   builder.t(t).idr(IdRole::kms, kms_).ticket(sealed.body, {}).kemac(suite.encr, encrypted);
   Grant out;

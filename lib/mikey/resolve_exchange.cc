@@ -36,15 +36,15 @@ Result<TicketResolve> TicketResolve::build(const Environment& env, DataType type
   resolve.prf_ = ticket.policy.prf;
   resolve.forking_ = ticket.policy.flags.has(TicketFlag::i_forking);
   const Suite& suite = suite_of(resolve.prf_);
-  resolve.csb_id_ = TRY(fresh_csb_id(env));
+  resolve.csb_id_ = TRY(fresh_csb_id(env));  // [6043-4.2.3.1-02]
   resolve.randr_r_ = TRY(env.random.bytes(rand_octets(suite, credentials)));
   resolve.key_ = TRY(make_exchange_key(env, suite, credentials));
 
-  // "The V flag MUST be set to '1'" (4.2.3.1).
+  // "The V flag MUST be set to '1'" (4.2.3.1). [6043-4.2.3.1-03]
   MessageBuilder builder(type, true, suite.prf, resolve.csb_id_);
   builder.t(TRY(fresh_t(env))).randr(RandRole::responder, resolve.randr_r_);
   add_identities(builder, IdRole::responder, credentials);
-  builder.ticket(ticket.body, ticket.initiator_data);
+  builder.ticket(ticket.body, ticket.initiator_data);  // [6043-10-04]
   const MessageContext context{resolve.csb_id_, false, {}, resolve.randr_r_};
   resolve.message_ =
       TRY(finish_with_proof(env, std::move(builder), suite, context, resolve.key_, credentials));
@@ -78,12 +78,13 @@ Result<ResolvedTicket> TicketResolve::finish(Bytes resolve_resp, ErrorsTaken err
 
   const MessageKeys keys =
       TRY(resolve_keys(suite, key_, csb_id_, true, randr_r_, Protects::integrity_and_keys));
+  // [6043-4.2.3.5-16] [6043-5.5-04]
   TRY(verify_mac(suite, keys.auth, {message.without_mac(), message_}, message.v->mac,
                  message.place("V", "RFC 6043 5.5", message.v->mac.data())));
 
   const Place at_kemac = message.place("KEMAC", "RFC 6043 4.2.3.5", kemac.encr_data.data());
   KemacKeys carried = TRY(open_kemac(suite, keys, csb_id_, *message.t, kemac, at_kemac));
-  if (carried.mpks.size() != (forking_ ? 2U : 1U)) {
+  if (carried.mpks.size() != (forking_ ? 2U : 1U)) {  // [6043-4.2.3.5-07] [6043-4.2.3.5-08]
     return fail(Category::malformed,
                 forking_ ? "key forking needs MPKi and MPKr' in the KEMAC"
                          : "without key forking the KEMAC carries exactly one MPK",
@@ -95,7 +96,7 @@ Result<ResolvedTicket> TicketResolve::finish(Bytes resolve_resp, ErrorsTaken err
     const IdentityView idr_r = TRY(require(message.idr_r, message, "IDRr", "RFC 6043 4.2.3.5"));
     const Bytes randr_kms =
         TRY(require(message.randr_kms, message, "RANDRkms", "RFC 6043 4.2.3.5"));
-    TRY(check_rand_length(randr_kms.size(),
+    TRY(check_rand_length(randr_kms.size(),  // [6043-12.1-06]
                           std::max(carried.mpks[1].size(), longest_tgk(carried.session_keys)),
                           message.place("RANDR", "RFC 6043 12.1", randr_kms.data())));
     resolved.mpkr_forked = std::move(carried.mpks[1]);
@@ -114,7 +115,7 @@ Result<ReceivedResolve> ReceivedResolve::parse(Bytes resolve_init) {
   TRY(require_type(
       message, is_pk_variant(message) ? DataType::resolve_init_pk : DataType::resolve_init_psk));
   TRY(require_empty_map(message));
-  TRY(require(message.t, message, "T", "RFC 6043 4.2.3.1"));
+  TRY(require(message.t, message, "T", "RFC 6043 4.2.3.1"));  // [6043-4.2.3.1-01]
   TRY(require(message.randr_r, message, "RANDRr", "RFC 6043 4.2.3.1"));
   const TicketView ticket = TRY(require(message.ticket, message, "TICKET", "RFC 6043 4.2.3.1"));
   TRY(require_one_suite(message));
@@ -146,7 +147,7 @@ Result<OpenedResolve> AuthenticatedResolve::open(const Tpk& tpk) const {
   const Place place = message_.place("TICKET", "RFC 6043 12.1", ticket.ticket_data.data());
   TRY(check_key_lengths(suite, opened.session_keys, place));
   if (policy_.flags.has(TicketFlag::i_forking)) {
-    TRY(verify_initiator_data(suite, ticket, opened.mpkr, message_));
+    TRY(verify_initiator_data(suite, ticket, opened.mpkr, message_));  // [6043-4.2.3.4-02]
   }
   const TicketId id = TRY(ticket_id_of_mac(ticket_data_.mac));
   return OpenedResolve(message_, policy_, std::move(opened), id, key_.clone(), kms_);
@@ -171,6 +172,7 @@ Result<ByteVector> OpenedResolve::respond(const Environment& env, const Identity
     randr_kms = TRY(env.random.bytes(
         std::max({suite.key_octets, ticket_.mpkr.size(), longest_tgk(ticket_.session_keys)})));
     for (const SessionKey& key : ticket_.session_keys) {
+      // [6043-4.2.3.5-11] [6043-6.10-03]
       session_keys.push_back(TRY(fork_session_key(policy_.prf, key, responder.bytes(), randr_kms)));
     }
     mpkr_forked = TRY(fork_mpkr(policy_.prf, ticket_.mpkr, responder.bytes(), randr_kms));
@@ -179,12 +181,14 @@ Result<ByteVector> OpenedResolve::respond(const Environment& env, const Identity
       forking ? encode_kemac_keys({&ticket_.mpki, &mpkr_forked}, ticket_.mpk_spi, session_keys)
               : encode_kemac_keys({&ticket_.mpki}, ticket_.mpk_spi, ticket_.session_keys);
 
-  const Timestamp t = TRY(fresh_t(env));
+  const Timestamp t = TRY(fresh_t(env));  // [6043-4.2.3.5-03]
   const MessageKeys keys =
       TRY(resolve_keys(suite, key_, csb_id, true, *message_.randr_r, Protects::integrity_and_keys));
   const ByteVector encrypted = TRY(seal_kemac(suite, keys, csb_id, t, plain));
+  // [6043-4.2.3.5-01] [6043-4.2.3.5-02]
   MessageBuilder builder(DataType::resolve_resp, false, suite.prf, csb_id);
   builder.t(t).idr(IdRole::kms, kms_).kemac(suite.encr, encrypted);
+  // [6043-4.2.3.5-12]
   if (forking) builder.idr(IdRole::responder, responder).randr(RandRole::kms, randr_kms);
   return finish_with_mac(std::move(builder), suite, keys.auth, {message_.bytes});
 }

@@ -5,7 +5,7 @@
 namespace keystub::mikey {
 namespace {
 
-constexpr std::size_t kMinimumKeyOctets = 16;  // RFC 6043 12.1
+constexpr std::size_t kMinimumKeyOctets = 16;  // RFC 6043 12.1 [6043-12.1-04]
 constexpr std::size_t kMaximumRandOctets = 255;
 
 bool is_request(const Message& message) {

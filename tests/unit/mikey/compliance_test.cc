@@ -766,6 +766,14 @@ TEST_F(Compliance, UnexpectedPayloadsInTpDataAreIgnored) {
 }
 
 // [6043-6.10-16]
+TEST_F(Compliance, AWishNeverHasK) {
+  TicketPolicy with_k = wish();
+  with_k.flags = with_k.flags.with(TicketFlag::k_changed);
+  const auto request = TicketRequest::start(env_, alice_, with_k).value();
+  EXPECT_EQ(ReceivedRequest::parse(request.message()).value().wish().flags, wish().flags);
+}
+
+// [6043-6.10-16]
 TEST_F(Compliance, TheKmsIgnoresKInAWish) {
   // In the octet of the flags E to L. D is the last bit of the octet before.
   constexpr std::uint8_t kK = 0x02;

@@ -104,6 +104,7 @@ TEST_F(Exchanges, GrantedPolicyMustBeAcceptable) {
        false},
       {"no forking", [](TicketPolicy& p) { p.flags = p.flags.with(TicketFlag::i_forking, false); },
        false},
+      {"rekeying", [](TicketPolicy& p) { p.trr = Timestamp{TsType::ntp_utc_32, 3600}; }, false},
       {"reusable", [](TicketPolicy& p) { p.flags = p.flags.with(TicketFlag::j_reusable); }, false},
   };
   for (const Row& row : rows) {
