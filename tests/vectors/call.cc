@@ -1,9 +1,10 @@
 #include "tests/vectors/call.h"
 
 #include <algorithm>
+#include <deque>
 #include <stdexcept>
 
-#include "tests/support/vectors.h"
+#include "tests/support/fake_clock.h"
 
 namespace keystub::vectors {
 namespace {
@@ -13,7 +14,9 @@ using namespace mikey;
 // Hands out one string of octets, however it is asked for.
 class StreamRandom final : public RandomSource {
  public:
-  explicit StreamRandom(ByteVector octets) : octets_(std::move(octets)) {}
+  explicit StreamRandom(const std::vector<ByteVector>& draws) {
+    for (const ByteVector& draw : draws) octets_.insert(octets_.end(), draw.begin(), draw.end());
+  }
 
   Result<void> fill(MutableBytes out) override {
     if (octets_.size() - at_ < out.size()) {
@@ -29,19 +32,7 @@ class StreamRandom final : public RandomSource {
   std::size_t at_ = 0;
 };
 
-// The clock and the randomness of one step.
-struct Step {
-  Step(std::initializer_list<const Json*> times, std::initializer_list<ByteVector> draws) {
-    for (const Json* time : times) clock.push(time->get<std::string>());
-    ByteVector all;
-    for (const ByteVector& draw : draws) all.insert(all.end(), draw.begin(), draw.end());
-    random.emplace(std::move(all));
-  }
-
-  testing::VectorClock clock;
-  std::optional<StreamRandom> random;
-  Environment env() { return {clock, *random}; }
-};
+std::uint64_t number(const Json& hex) { return std::stoull(hex.get<std::string>(), nullptr, 16); }
 
 template <class T>
 T played(Result<T> result, std::string_view step) {
@@ -58,8 +49,7 @@ std::string hex(Bytes bytes) { return to_hex(bytes); }
 
 std::optional<Timestamp> ntp_utc_32(const Json& policy, const char* name) {
   if (!policy.contains(name)) return std::nullopt;
-  return Timestamp{TsType::ntp_utc_32,
-                   std::stoull(policy.at(name).get<std::string>(), nullptr, 16)};
+  return Timestamp{TsType::ntp_utc_32, number(policy.at(name))};
 }
 
 ByteVector octets_or(const Instead& instead, const char* name, const Json& otherwise) {
@@ -67,8 +57,8 @@ ByteVector octets_or(const Instead& instead, const char* name, const Json& other
 }
 
 WallTime time_of(const Instead& instead, const Timestamp& t) {
-  if (!instead.is_object() || !instead.contains("now")) return t.to_wall_time();
-  return from_ntp(std::stoull(instead.at("now").get<std::string>(), nullptr, 16));
+  if (instead.is_object() && instead.contains("now")) return from_ntp(number(instead.at("now")));
+  return t.is_time() ? t.to_wall_time() : testing::kTestTime;
 }
 
 Json json_of(const SessionKey& key) {
@@ -98,8 +88,33 @@ bool carries_keys(const std::string& message) {
 
 }  // namespace
 
+// The clock and the randomness of one step.
+class Call::Step final : public TimestampSource {
+ public:
+  Step(const Call& call, std::initializer_list<const Json*> times,
+       std::initializer_list<ByteVector> draws)
+      : call_(&call), times_(times), random_(std::vector(draws)) {}
+
+  Result<Timestamp> next() override {
+    if (times_.empty()) return fail(Category::internal, "the inputs hold too few timestamps");
+    const Timestamp t{call_->ts_type_, number(*times_.front())};
+    times_.pop_front();
+    return t;
+  }
+  Environment env() { return {clock_, random_, this, call_->suite_->encr == EncrAlg::aes_kw_128}; }
+
+ private:
+  const Call* call_;
+  std::deque<const Json*> times_;
+  testing::FakeClock clock_;
+  StreamRandom random_;
+};
+
 Call::Call(const Json& inputs) : inputs_(inputs) {
-  suite_ = &suite_of(static_cast<PrfFunc>(inputs.at("suite").at("prf").get<int>()));
+  const Json& suite = inputs_.at("suite");
+  suite_ = suite_of(static_cast<PrfFunc>(suite.at("prf").get<int>()),
+                    static_cast<EncrAlg>(suite.at("encr_alg").get<int>()));
+  ts_type_ = static_cast<TsType>(inputs_.at("ts_type").get<int>());
   for (const auto& [role, uri] : inputs.at("identities").items()) {
     identities_.emplace(role, Identity::uri(uri.get<std::string>()));
   }
@@ -186,9 +201,9 @@ ByteVector Call::ticket_randomness() const {
   return all;
 }
 
-ByteVector Call::add(const std::string& name, ByteVector message) {
-  messages_.emplace_back(name, message);
-  return message;
+const ByteVector& Call::add(const std::string& name, ByteVector message) {
+  messages_.emplace_back(name, std::move(message));
+  return messages_.back().second;
 }
 
 const ByteVector& Call::message(const std::string& name) const {
@@ -203,32 +218,32 @@ bool Call::has(const std::string& name) const {
 
 void Call::play_request() {
   const Json& in = inputs_.at("request");
-  Step init({&in.at("t_init")}, {octets(in.at("csb_id")), octets(in.at("randr_i"))});
+  Step init(*this, {&in.at("t_init")}, {octets(in.at("csb_id")), octets(in.at("randr_i"))});
   const TicketPolicy wish = policy(inputs_.at("policy"));
   request_.emplace(played(TicketRequest::start(init.env(), initiator_, wish), "REQUEST_INIT"));
-  const ByteVector request_init = add("REQUEST_INIT", to_vector(request_->message()));
+  const ByteVector& request_init = add("REQUEST_INIT", to_vector(request_->message()));
 
-  Step resp({&inputs_.at("ticket").at("t"), &in.at("t_resp")}, {ticket_randomness()});
+  Step resp(*this, {&inputs_.at("ticket").at("t"), &in.at("t_resp")}, {ticket_randomness()});
   const auto received = played(ReceivedRequest::parse(request_init), "REQUEST_INIT");
-  const auto authenticated = played(
-      received.authenticate(initiator_.psk, initiator_.self, initiator_.kms), "REQUEST_INIT");
+  authenticated_request_.emplace(played(
+      received.authenticate(initiator_.psk, initiator_.self, initiator_.kms), "REQUEST_INIT"));
   const TicketPolicy granted = policy(
       inputs_.contains("granted_policy") ? inputs_.at("granted_policy") : inputs_.at("policy"));
-  const auto grant =
-      played(authenticated.grant(resp.env(), granted, wish.keys, protection()), "REQUEST_RESP");
+  const auto grant = played(
+      authenticated_request_->grant(resp.env(), granted, wish.keys, protection()), "REQUEST_RESP");
   ticket_ = std::make_shared<GrantedTicket>(
       played(request_->finish(add("REQUEST_RESP", grant.message)), "REQUEST_RESP"));
 }
 
 void Call::issue() {
-  Step step({&inputs_.at("ticket").at("t")}, {ticket_randomness()});
+  Step step(*this, {&inputs_.at("ticket").at("t")}, {ticket_randomness()});
   ticket_ = std::make_shared<GrantedTicket>(
       played(issue_ticket(step.env(), policy(inputs_.at("policy")), protection()), "ticket"));
 }
 
 void Call::play_transfer() {
   const Json& in = inputs_.at("transfer");
-  Step step({&in.at("t_init")}, {octets(in.at("csb_id")), octets(in.at("randr_i"))});
+  Step step(*this, {&in.at("t_init")}, {octets(in.at("csb_id")), octets(in.at("randr_i"))});
   OfferParameters parameters;
   parameters.initiator = identities_.at("initiator");
   parameters.responder = identities_.at("responder");
@@ -240,19 +255,21 @@ void Call::play_transfer() {
 }
 
 void Call::play_resolve_and_answer() {
-  const ByteVector transfer_init = message("TRANSFER_INIT");
+  const ByteVector& transfer_init = message("TRANSFER_INIT");
   const auto received = played(ReceivedTransfer::parse(transfer_init), "TRANSFER_INIT");
   const Json& in = inputs_.at("resolve");
-  Step init({&in.at("t_init")}, {octets(in.at("csb_id")), octets(in.at("randr_r"))});
+  Step init(*this, {&in.at("t_init")}, {octets(in.at("csb_id")), octets(in.at("randr_r"))});
   resolve_.emplace(
       played(TicketResolve::start(init.env(), responder_, received.ticket()), "RESOLVE_INIT"));
-  const ByteVector resolve_init = add("RESOLVE_INIT", to_vector(resolve_->message()));
+  const ByteVector& resolve_init = add("RESOLVE_INIT", to_vector(resolve_->message()));
 
-  Step resp({&in.at("t_resp")},
+  Step resp(*this, {&in.at("t_resp")},
             {in.contains("randr_kms") ? octets(in.at("randr_kms")) : ByteVector()});
-  const OpenedResolve opened = played(open(resolve_init, nullptr), "RESOLVE_INIT");
-  const ByteVector resolve_resp =
-      add("RESOLVE_RESP", played(opened.respond(resp.env(), responder_.self), "RESOLVE_RESP"));
+  authenticated_resolve_.emplace(played(authenticate(resolve_init, nullptr), "RESOLVE_INIT"));
+  opened_resolve_.emplace(played(authenticated_resolve_->open(protection().key), "RESOLVE_INIT"));
+  const ByteVector& resolve_resp =
+      add("RESOLVE_RESP",
+          played(opened_resolve_->respond(resp.env(), responder_.self), "RESOLVE_RESP"));
   ResolvedTicket resolved = played(resolve_->finish(resolve_resp), "RESOLVE_RESP");
   mpkr_forked_ = resolved.mpkr_forked.clone();
   for (const SessionKey& key : resolved.session_keys) forked_keys_.push_back(key.clone());
@@ -262,7 +279,7 @@ void Call::play_resolve_and_answer() {
   const Json& transfer = inputs_.at("transfer");
   const bool responds = transfer.contains("t_resp");
   const Json no_time = "00";
-  Step answering({responds ? &transfer.at("t_resp") : &no_time},
+  Step answering(*this, {responds ? &transfer.at("t_resp") : &no_time},
                  {transfer.contains("randr_r") ? octets(transfer.at("randr_r")) : ByteVector()});
   TransferAnswer answer =
       played(verified.respond(answering.env(), {responder_.self, {}, {}}), "TRANSFER_RESP");
@@ -357,10 +374,14 @@ Result<void> Call::kms_receives_request(Bytes octets, const Instead& instead) co
   return outcome(received.authenticate(psk, initiator_.self, initiator_.kms));
 }
 
-Result<OpenedResolve> Call::open(Bytes resolve_init, const Instead& instead) const {
+Result<AuthenticatedResolve> Call::authenticate(Bytes resolve_init, const Instead& instead) const {
   const auto received = TRY(ReceivedResolve::parse(resolve_init));
   const Psk psk(octets_or(instead, "psk_r", inputs_.at("psk_r").at("key")));
-  const auto authenticated = TRY(received.authenticate(psk, responder_.self, responder_.kms));
+  return received.authenticate(psk, responder_.self, responder_.kms);
+}
+
+Result<OpenedResolve> Call::open(Bytes resolve_init, const Instead& instead) const {
+  const auto authenticated = TRY(authenticate(resolve_init, instead));
   const Tpk tpk(octets_or(instead, "tpk", inputs_.at("tpk").at("key")));
   return authenticated.open(tpk);
 }
@@ -386,14 +407,35 @@ Result<void> Call::responder_receives_offer(Bytes octets, const Instead& instead
   profile.require_single_tls_session = false;
   TRY(received.check_early(profile, time_of(instead, received.t())));
   const Json& in = inputs_.at("resolve");
-  Step init({&in.at("t_init")},
+  Step init(*this, {&in.at("t_init")},
             {vectors::octets(in.at("csb_id")), vectors::octets(in.at("randr_r"))});
   const auto resolve = TRY(TicketResolve::start(init.env(), responder_, received.ticket()));
   const OpenedResolve opened = TRY(open(resolve.message(), nullptr));
-  Step resp({&in.at("t_resp")},
+  Step resp(*this, {&in.at("t_resp")},
             {in.contains("randr_kms") ? vectors::octets(in.at("randr_kms")) : ByteVector()});
   const ByteVector response = TRY(opened.respond(resp.env(), responder_.self));
   return outcome(received.verify(TRY(resolve.finish(response)), responder_.self));
+}
+
+// --- Error messages ------------------------------------------------------------------------
+
+Result<ByteVector> Call::error(const std::string& about, const Json& t, const Refusal& refusal,
+                               bool authenticated) const {
+  Step step(*this, {&t}, {});
+  if (!authenticated) {
+    return build_error(step.env(), Message::parse(message(about)).value().header, refusal);
+  }
+  if (about == "REQUEST_INIT") return authenticated_request_->refuse(step.env(), refusal);
+  if (about == "REQUEST_RESP") return request_->refuse(step.env(), refusal);
+  if (about == "RESOLVE_INIT") return authenticated_resolve_->refuse(step.env(), refusal);
+  return resolve_->refuse(step.env(), refusal);
+}
+
+Result<ReceivedError> Call::read_error(const std::string& about, Bytes octets) const {
+  if (about == "REQUEST_INIT") return request_->read_error(octets);
+  if (about == "REQUEST_RESP") return authenticated_request_->read_error(octets);
+  if (about == "RESOLVE_INIT") return resolve_->read_error(octets);
+  return opened_resolve_->read_error(octets);
 }
 
 }  // namespace keystub::vectors

@@ -3,6 +3,7 @@
 // whatever comes out can be made again by anyone.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -27,10 +28,12 @@ class Call {
  public:
   // Plays it all. `inputs` as in the file; throws std::runtime_error where a step is refused.
   explicit Call(const Json& inputs);
+  Call(const Call&) = delete;  // its exchanges point into it
+  Call& operator=(const Call&) = delete;
 
   // By name, in the order of the call. Without Ticket Request in mode 3, without TRANSFER_RESP
   // where the policy wants none.
-  const std::vector<std::pair<std::string, ByteVector>>& messages() const { return messages_; }
+  const std::deque<std::pair<std::string, ByteVector>>& messages() const { return messages_; }
   const ByteVector& message(const std::string& name) const;
   bool has(const std::string& name) const;
   // The keys of each message and of the ticket; what the parties end with. As in the file.
@@ -49,12 +52,21 @@ class Call {
   // What the receiver of the message `name` says when these octets come instead.
   Result<void> receive(const std::string& name, Bytes instead_of_it, const Instead& instead) const;
 
+  // The Error message that the receiver of `about` sends with this T; under the auth_key of `about`
+  // or without V.
+  Result<ByteVector> error(const std::string& about, const Json& t, const mikey::Refusal& refusal,
+                           bool authenticated) const;
+  // What the sender of `about` makes of it.
+  Result<mikey::ReceivedError> read_error(const std::string& about, Bytes octets) const;
+
  private:
   void play_request();
   void issue();
   void play_transfer();
   void play_resolve_and_answer();
-  ByteVector add(const std::string& name, ByteVector message);
+  const ByteVector& add(const std::string& name, ByteVector message);
+
+  class Step;
 
   mikey::KmsCredentials credentials(const std::string& role, const std::string& psk) const;
   mikey::TicketProtection protection() const;
@@ -65,6 +77,8 @@ class Call {
   Bytes inkey_of(const std::string& message) const;
   mikey::MessageContext context_of(const std::string& message) const;
 
+  Result<mikey::AuthenticatedResolve> authenticate(Bytes resolve_init,
+                                                   const Instead& instead) const;
   Result<mikey::OpenedResolve> open(Bytes resolve_init, const Instead& instead) const;
   Result<void> kms_receives_request(Bytes octets, const Instead& instead) const;
   Result<void> kms_receives_resolve(Bytes octets, const Instead& instead) const;
@@ -72,14 +86,19 @@ class Call {
 
   Json inputs_;
   const mikey::Suite* suite_;
+  mikey::TsType ts_type_;
   std::map<std::string, mikey::Identity> identities_;
   mikey::KmsCredentials initiator_;
   mikey::KmsCredentials responder_;
-  std::vector<std::pair<std::string, ByteVector>> messages_;
+  // Octets stay where they are: parsed messages are views into them.
+  std::deque<std::pair<std::string, ByteVector>> messages_;
   std::optional<mikey::TicketRequest> request_;
+  std::optional<mikey::AuthenticatedRequest> authenticated_request_;
   std::shared_ptr<const mikey::GrantedTicket> ticket_;
   std::optional<mikey::TransferOffer> offer_;
   std::optional<mikey::TicketResolve> resolve_;
+  std::optional<mikey::AuthenticatedResolve> authenticated_resolve_;
+  std::optional<mikey::OpenedResolve> opened_resolve_;
   mikey::Mpk mpkr_forked_;
   std::vector<mikey::SessionKey> forked_keys_;
   mikey::EstablishedTransfer established_;

@@ -1,5 +1,6 @@
 #include "tests/vectors/document.h"
 
+#include "tests/vectors/errors.h"
 #include "tests/vectors/exchanges.h"
 #include "tests/vectors/refusals.h"
 
@@ -20,6 +21,7 @@ std::string document() {
     entry["message_keys"] = call.message_keys();
     entry["results"] = call.results();
   }
+  file["errors"] = errors(calls);
   file["refusals"] = refusals(calls);
   return file.dump(1) + "\n";
 }

@@ -64,6 +64,34 @@ struct Row {
   std::function<void(Json& inputs)> change = nullptr;
 };
 
+// AES-KW takes key data of a multiple of 8 octets: SPIs of 3 octets make it so.
+void with_key_wrap(Json& in) {
+  const auto shorten = [](Json& spi) { spi = spi.get<std::string>().substr(0, 6); };
+  shorten(in["ticket"]["mpk_spi"]);
+  for (Json& key : in["ticket"]["session_keys"]) shorten(key["spi"]);
+  for (Json& session : in["crypto_sessions"]) shorten(session["spi"]);
+}
+
+// Other types of timestamp for T.
+auto with_timestamps(mikey::TsType type) {
+  return [type](Json& in) {
+    in["ts_type"] = static_cast<int>(type);
+    if (type == mikey::TsType::ntp) return;  // as long as NTP-UTC
+    int counter = 0;
+    for (const auto& [part, member] : {std::pair{"request", "t_init"},
+                                       {"ticket", "t"},
+                                       {"request", "t_resp"},
+                                       {"transfer", "t_init"},
+                                       {"resolve", "t_init"},
+                                       {"resolve", "t_resp"},
+                                       {"transfer", "t_resp"}}) {
+      Json& t = in[part][member];
+      t = type == mikey::TsType::counter ? ntp_utc_32(static_cast<std::uint64_t>(++counter))
+                                         : t.get<std::string>().substr(0, 8);
+    }
+  };
+}
+
 constexpr const char* kAlice = "sip:alice@example.com";
 constexpr const char* kBob = "sip:bob@example.com";
 constexpr const char* kKms = "sip:kms@example.com";
@@ -86,6 +114,7 @@ Json inputs_of(const Row& row) {
   in["suite"] = {{"prf", static_cast<int>(suite.prf)},
                  {"encr_alg", static_cast<int>(suite.encr)},
                  {"mac_alg", static_cast<int>(suite.mac)}};
+  in["ts_type"] = 0;
   in["identities"] = {{"initiator", kAlice}, {"responder", kBob}, {"kms", kKms}};
   if (row.mode == 1) in["psk_i"] = {{"id", "alice"}, {"key", make.hex("psk_i", octets)}};
   in["psk_r"] = {{"id", "bob"}, {"key", make.hex("psk_r", octets)}};
@@ -272,6 +301,34 @@ const std::vector<Row>& rows() {
          in["tpk"]["thdr"] = "c0ffee";
          in["sdp_ids"] = "mikey";
        }},
+      {"mode1-128-key-wrap",
+       "mode 1, 128-bit suite with AES-KW-128 instead of AES-CM-128",
+       1,
+       mikey::kSuite128KeyWrap,
+       "DEFGHINO",
+       {kTgk},
+       with_key_wrap},
+      {"mode1-128-counter",
+       "mode 1, 128-bit suite, timestamps are counters",
+       1,
+       kSuite128,
+       "DEFGHINO",
+       {kTgk},
+       with_timestamps(mikey::TsType::counter)},
+      {"mode1-256-ntp",
+       "mode 1, 256-bit suite, timestamps of type NTP",
+       1,
+       kSuite256,
+       "DEFGHINO",
+       {kTgk},
+       with_timestamps(mikey::TsType::ntp)},
+      {"mode1-256-ntp-utc-32",
+       "mode 1, 256-bit suite, timestamps of type NTP-UTC-32",
+       1,
+       kSuite256,
+       "DEFGHINO",
+       {kTgk},
+       with_timestamps(mikey::TsType::ntp_utc_32)},
       {"mode3-128", "mode 3, self-issued ticket (D = 0, L = 1), 128-bit suite, key forking", 3,
        kSuite128, "EFGHILNO"},
       {"mode3-256", "mode 3, self-issued ticket (D = 0, L = 1), 256-bit suite, key forking", 3,

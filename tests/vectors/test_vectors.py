@@ -22,6 +22,8 @@ SCHEMA = json.loads((ROOT / "lib/mikey/vectors/keystub-mikey-1.schema.json").rea
 # RFC 3830 4.1.3 and 4.1.4, RFC 6043 5.1 and A.2: which key a label makes.
 TEK, ENCR, AUTH, SALT = 0x2AD01C64, 0x150533E1, 0x2D22AC75, 0x29B88916
 MPKI, MPKR, MPKR_FORKED, TGK_FORKED = 0x220E99A2, 0x1F4D675B, 0x2B288856, 0x1512B54A
+AES_KW_128 = 2  # RFC 6043 table 6.6
+COUNTER, NTP_UTC_32 = 2, 3  # RFC 6043 6.3
 TGKS, TEKS = (0, 1), (2, 3)  # RFC 6043 table 6.15: with and without salt
 
 
@@ -32,6 +34,8 @@ class Suite:
         self.digest = {0: hashlib.sha1, 1: hashlib.sha256}[numbers["prf"]]
         self.key_octets = {0: 16, 1: 32}[numbers["prf"]]
         self.mac_octets = self.digest().digest_size
+        self.encr_alg = numbers["encr_alg"]
+        self.salt_octets = 8 if self.encr_alg == AES_KW_128 else 14
 
     def mac(self, key, octets):
         return hmac.new(key, octets, self.digest).digest()
@@ -50,7 +54,7 @@ class Suite:
     def message_keys(self, inkey, label_of):
         return {"auth_key": self.prf(inkey, label_of(AUTH), self.mac_octets),
                 "encr_key": self.key(inkey, label_of(ENCR)),
-                "salt_key": self.prf(inkey, label_of(SALT), 14)}
+                "salt_key": self.prf(inkey, label_of(SALT), self.salt_octets)}
 
 
 def number(value, octets):
@@ -65,18 +69,39 @@ def label(constant, cs_id=b"\xff", csb_id=b"\xff" * 4, phase=0, rest=b""):
     return number(constant, 4) + cs_id + csb_id + number(phase, 1) + rest
 
 
-def decrypted_keys(keys, csb_id, t, encr_data):
-    """The keys in a KEMAC under AES-CM (RFC 3830 4.2.3): IV = (S XOR (0x0000 || CSB ID || T)) ||
-    0x0000. A list of (type, key, salt, SPI)."""
-    iv = bytes(a ^ b for a, b in zip(keys["salt_key"], bytes(2) + csb_id + t)) + bytes(2)
-    plain = Cipher(algorithms.AES(keys["encr_key"]), modes.CTR(iv)).decryptor().update(encr_data)
+def decrypt(suite, keys, csb_id, t, encr_data):
+    """RFC 3830 4.2.3. AES-CM: IV = (S XOR (0x0000 || CSB ID || T)) || 0x0000, a short T with its 32
+    bits where those of a long one have their meaning. AES-KW (RFC 3394): the salt is the IV."""
+    encr_key, salt = keys["encr_key"], keys["salt_key"]
+    if suite.encr_alg == AES_KW_128:
+        return unwrap(encr_key, salt, encr_data)
+    iv = bytes(a ^ b for a, b in zip(salt, bytes(2) + csb_id + t)) + bytes(2)
+    return Cipher(algorithms.AES(encr_key), modes.CTR(iv)).decryptor().update(encr_data)
+
+
+def unwrap(key, iv, wrapped):
+    """RFC 3394 2.2.2, with an IV of one's own."""
+    block = Cipher(algorithms.AES(key), modes.ECB()).decryptor()
+    a, *r = (wrapped[at:at + 8] for at in range(0, len(wrapped), 8))
+    for step in range(6 * len(r), 0, -1):
+        i = (step - 1) % len(r)
+        mixed = number(int.from_bytes(a, "big") ^ step, 8)
+        plain = block.update(mixed + r[i])
+        a, r[i] = plain[:8], plain[8:]
+    assert a == iv, "the key wrap does not verify"
+    return b"".join(r)
+
+
+def keys_in(plain):
+    """The keys in the plain text of a KEMAC: a list of (type, key, salt, SPI)."""
     reader = rfc_decoder.Reader(plain, 0, len(plain), "KEMAC", "RFC 3830 6.2")
     found = []
     for payload in rfc_decoder.decode_sub_payloads(reader):
-        key_type, kv, *spans = payload.fields
+        key_type, kv, *spans, (spi_span,) = payload.fields
         assert kv == 1, "KV is SPI"
-        key, *salt, spi = (plain[span.offset:span.offset + span.length] for span in spans)
-        found.append((key_type, key, b"".join(salt), spi))
+        key, salt, spi = (plain[span.offset:][:span.length] if span else b""
+                          for span in (*spans, spi_span))
+        found.append((key_type, key, salt, spi))
     return found
 
 
@@ -103,6 +128,11 @@ class Exchange:
         self.who = {role: uri.encode() for role, uri in self.inputs["identities"].items()}
         self.session_keys = [(key["type"], key["key"], key.get("salt", b""), key["spi"])
                              for key in self.inputs["ticket"]["session_keys"]]
+
+    def keys_in_kemac(self, name, csb_id, t, encr_data):
+        """The keys in the KEMAC of a message or of the ticket, with the T beside it."""
+        t = {COUNTER: bytes(4) + t, NTP_UTC_32: t + bytes(4)}.get(self.inputs["ts_type"], t)
+        return keys_in(decrypt(self.suite, self.keys[name], csb_id, t, encr_data))
 
     def forking(self):
         return "I" in self.flags
@@ -182,8 +212,8 @@ class InAnotherLanguage(unittest.TestCase):
         kemac, = (inner for inner in rfc_decoder.decode_ticket_data(message, payload)
                   if inner.type == rfc_decoder.KEMAC)
         self.assertEqual(
-            decrypted_keys(one.keys["ticket"], b"\xff" * 4, one.inputs["ticket"]["t"],
-                           one.octets("TRANSFER_INIT", kemac.fields[1])),
+            one.keys_in_kemac("ticket", b"\xff" * 4, one.inputs["ticket"]["t"],
+                              one.octets("TRANSFER_INIT", kemac.fields[1])),
             [(6, one.inputs["ticket"]["mpk"], b"", one.inputs["ticket"]["mpk_spi"]),
              *one.session_keys])
 
@@ -243,7 +273,7 @@ class InAnotherLanguage(unittest.TestCase):
                 spi = one.inputs["ticket"]["mpk_spi"]
                 encr_data = one.octets(name, one.payload(name, rfc_decoder.KEMAC).fields[1])
                 self.assertEqual(
-                    decrypted_keys(one.keys[name], values["csb_id"], values["t_resp"], encr_data),
+                    one.keys_in_kemac(name, values["csb_id"], values["t_resp"], encr_data),
                     [*((6, mpk, b"", spi) for mpk in mpks if mpk), *session_keys], name)
 
     @for_each_exchange
@@ -266,6 +296,23 @@ class InAnotherLanguage(unittest.TestCase):
                 tek = one.suite.key(tek, label(TEK, cs_id=cs_id, phase=3, rest=rands))
             self.assertEqual((result["cs_id"], result["tek"], result.get("salt", b"")),
                              (session["cs_id"], tek, salt))
+
+
+class ErrorMessages(unittest.TestCase):
+    def test_those_with_v_are_under_the_auth_key_of_the_message_in_error(self):
+        """RFC 6043 5.4."""
+        for error in FILE["errors"]:
+            with self.subTest(error=error["id"]):
+                one, octets = Exchange(FILE["exchanges"][error["exchange"]]), octets_in(error)["octets"]
+                message = rfc_decoder.decode(octets)
+                has_v = message.payloads[-1].type == rfc_decoder.V
+                auth_key, size = one.keys[error["about"]]["auth_key"], one.suite.mac_octets
+                genuine = has_v and one.suite.mac(auth_key, octets[:-size]) == octets[-size:]
+                self.assertEqual(genuine, error["outcome"].get("authenticated", False))
+                if "error_nos" in error["outcome"]:
+                    self.assertEqual([payload.fields[0] for payload in message.payloads
+                                      if payload.type == rfc_decoder.ERR],
+                                     error["outcome"]["error_nos"])
 
 
 class Schema(unittest.TestCase):

@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "tests/vectors/document.h"
+#include "tests/vectors/errors.h"
 #include "tests/vectors/refusals.h"
 
 namespace keystub::vectors {
@@ -63,17 +64,32 @@ INSTANTIATE_TEST_SUITE_P(Vectors, MikeyExchange, ::testing::ValuesIn(exchange_id
                            return name;
                          });
 
-TEST(MikeyVectors, EveryRefusalIsRefusedForTheReasonThatTheFileGives) {
+std::map<std::string, Call> calls_of_the_file() {
   std::map<std::string, Call> calls;
   for (const auto& [id, entry] : file().at("exchanges").items()) {
     calls.try_emplace(id, entry.at("inputs"));
   }
+  return calls;
+}
+
+TEST(MikeyVectors, EveryRefusalIsRefusedForTheReasonThatTheFileGives) {
+  const std::map<std::string, Call> calls = calls_of_the_file();
   for (const Json& entry : file().at("refusals")) {
     const Call& call = calls.at(entry.at("exchange"));
     const auto result = call.receive(entry.at("message"), octets(entry.at("octets")),
                                      entry.value("instead", Json()));
     ASSERT_FALSE(result.has_value()) << entry.at("id");
     EXPECT_EQ(refused(result.error()), entry.at("refused")) << entry.at("id");
+  }
+}
+
+TEST(MikeyVectors, EveryErrorMessageHasTheOutcomeThatTheFileGives) {
+  const std::map<std::string, Call> calls = calls_of_the_file();
+  for (const Json& entry : file().at("errors")) {
+    const Call& call = calls.at(entry.at("exchange"));
+    EXPECT_EQ(outcome(call.read_error(entry.at("about"), octets(entry.at("octets")))),
+              entry.at("outcome"))
+        << entry.at("id");
   }
 }
 
