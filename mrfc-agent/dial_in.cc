@@ -32,7 +32,7 @@ Result<std::string> DialIn::run() {
                                                  .roles = {}});
   }
   with_.sessions.set_peer(offer_.session_id, offer_.dialog_id,
-                          legs_.front().answer.established.peer.data);
+                          legs_.front().answer->established.peer.data);
   std::string sdp_answer = TRY(answer());
   // MRFC-R4, last: keys go out only once nothing else can fail.
   for (const Leg& leg : legs_) TRY(configure(leg));
@@ -116,7 +116,7 @@ Result<void> DialIn::resolve(Leg& leg, const std::string& self) const {
 Result<void> DialIn::respond(Leg& leg, const std::string& self) const {
   leg.answer = TRY(leg.verified->respond(
       with_.env, {.responder = mikey::Identity::uri(self), .sessions = {}, .policies = {}}));
-  if (leg.answer.message.empty()) {
+  if (leg.answer->message.empty()) {
     return fail(Category::denied,
                 "the ticket forbids a TRANSFER_RESP (F = 0), which the answer "
                 "needs");
@@ -127,7 +127,7 @@ Result<void> DialIn::respond(Leg& leg, const std::string& self) const {
 // MRFC-R4 and B2, B3, B5: the key goes out in the same step as the TCP start. A TLS server waits
 // for the ClientHello.
 Result<void> DialIn::configure(const Leg& leg) const {
-  const mikey::EstablishedTransfer& established = leg.answer.established;
+  const mikey::EstablishedTransfer& established = leg.answer->established;
   const mikey::EstablishedSession& session = established.sessions.front();
   StreamConfiguration configuration;
   if (leg.roles.tcp_client) configuration.remote = {leg.remote->ip, leg.remote->port};
@@ -157,10 +157,10 @@ Result<std::string> DialIn::answer() const {
     local.accept_types = with_.policy.accept_types;
     local.setup = leg.setup;
     // At the level of the offer.
-    (leg.session_level ? session_key_mgmt : local.key_mgmt) = leg.answer.message;
+    (leg.session_level ? session_key_mgmt : local.key_mgmt) = leg.answer->message;
     media[leg.remote->index] = std::move(local);
   }
-  return write_answer(description_, legs_.front().answer.established.csb_id, media,
+  return write_answer(description_, legs_.front().answer->established.csb_id, media,
                       session_key_mgmt);
 }
 

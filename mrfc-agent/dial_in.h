@@ -46,7 +46,7 @@ class DialIn {
     std::optional<mikey::ReceivedTransfer> received;
     std::optional<mikey::VerifiedTransfer> verified;
     ReservedStream stream;
-    mikey::TransferAnswer answer;
+    std::optional<mikey::TransferAnswer> answer;
   };
 
   Result<void> choose_media();

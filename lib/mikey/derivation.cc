@@ -155,4 +155,11 @@ Result<Tek> derive_tek(PrfFunc func, const SessionKey& key, std::uint8_t cs_id, 
   return derive<Tek>(prf, Label::session(KeyConstant::tek, cs_id, randr_i, randr_r), octets);
 }
 
+Result<SaltKey> derive_session_salt(PrfFunc func, const SessionKey& key, std::uint8_t cs_id,
+                                    Bytes randr_i, Bytes randr_r, std::size_t octets) {
+  const Prf prf = TRY(Prf::keyed(func, key.key.reveal()));
+  return derive<SaltKey>(prf, Label::session(KeyConstant::session_salt, cs_id, randr_i, randr_r),
+                         octets);
+}
+
 }  // namespace keystub::mikey

@@ -109,5 +109,9 @@ Result<SessionKey> fork_session_key(PrfFunc prf, const SessionKey& key, Bytes id
 // leaves out are empty; one of the two must be there.
 Result<Tek> derive_tek(PrfFunc prf, const SessionKey& key, std::uint8_t cs_id, Bytes randr_i,
                        Bytes randr_r, std::size_t octets);
+// The salting key for a security protocol that needs one, where the TGK, TGK' or GTGK came without
+// (RFC 3830 4.1.3, RFC 6043 5.1.3).
+Result<SaltKey> derive_session_salt(PrfFunc prf, const SessionKey& key, std::uint8_t cs_id,
+                                    Bytes randr_i, Bytes randr_r, std::size_t octets);
 
 }  // namespace keystub::mikey

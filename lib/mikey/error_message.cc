@@ -5,7 +5,7 @@
 namespace keystub::mikey {
 namespace {
 
-Result<MessageBuilder> begin_error(const Environment& env, const Header& about,
+Result<MessageBuilder> begin_error(const Timestamp& t, const Header& about,
                                    const Refusal& refusal) {
   if (refusal.numbers.empty()) {
     return fail(Category::internal, "an Error message needs at least one error number");
@@ -16,7 +16,7 @@ Result<MessageBuilder> begin_error(const Environment& env, const Header& about,
                                ? MessageBuilder(DataType::error, false, about.prf, about.csb_id)
                                : MessageBuilder(DataType::error, false, about.prf, about.csb_id,
                                                 std::vector<CryptoSession>());
-  builder.t(TRY(fresh_t(env)));  // [6043-5.4-11]
+  builder.t(t);  // [6043-5.4-11]
   for (const ErrorNo number : refusal.numbers) builder.err(number);
   for (const SecurityPolicy& policy : refusal.supported) builder.sp(policy);  // [6043-5.4-08]
   return builder;
@@ -26,12 +26,12 @@ Result<MessageBuilder> begin_error(const Environment& env, const Header& about,
 
 Result<ByteVector> build_error(const Environment& env, const Header& about,
                                const Refusal& refusal) {
-  return TRY(begin_error(env, about, refusal)).end_without_v();
+  return TRY(begin_error(TRY(fresh_t(env)), about, refusal)).end_without_v();
 }
 
-Result<ByteVector> build_error(const Environment& env, const Header& about, const Refusal& refusal,
+Result<ByteVector> build_error(const Timestamp& t, const Header& about, const Refusal& refusal,
                                const AuthKey& key) {
-  return finish_with_mac(TRY(begin_error(env, about, refusal)), suite_of(about.prf), key, {});
+  return finish_with_mac(TRY(begin_error(t, about, refusal)), suite_of(about.prf), key, {});
 }
 
 Result<ReceivedError> read_error(const Message& error, PrfFunc prf, std::uint32_t csb_id,

@@ -5,6 +5,8 @@
 // different exchanges are independent.
 #pragma once
 
+#include <atomic>
+
 #include "base/clock.h"
 #include "base/random.h"
 #include "mikey/message.h"
@@ -37,6 +39,22 @@ struct KmsCredentials {
 // envelope key of a public-key variant (RFC 6043 5.1.2).
 using ExchangeKey = Secret<struct ExchangeKeyTag>;
 
+// Whether something that goes once is gone. Moves with what it belongs to. Thread-safe.
+class UseMark {
+ public:
+  UseMark() = default;
+  UseMark(UseMark&& other) noexcept : used_(other.used_.load()) {}
+  UseMark& operator=(UseMark&& other) noexcept {
+    used_ = other.used_.load();
+    return *this;
+  }
+  // True for the first caller alone.
+  bool take() noexcept { return !used_.exchange(true); }
+
+ private:
+  std::atomic<bool> used_ = false;
+};
+
 // A ticket that its initiator may use: granted by the KMS (mode 1) or issued by itself (mode 3).
 struct GrantedTicket {
   ByteVector body;  // from Ticket Type to the end of Ticket Data
@@ -45,6 +63,9 @@ struct GrantedTicket {
   Mpk mpkr;  // empty without key forking
   ByteVector mpk_spi;
   std::vector<SessionKey> session_keys;
+
+  // Set by the first offer that is made with it.
+  mutable UseMark used = {};
 
   const Suite& suite() const noexcept { return suite_of(policy.prf); }
 };

@@ -63,8 +63,9 @@ Result<std::uint32_t> fresh_csb_id(const Environment& env);
 Result<ByteVector> finish_with_mac(MessageBuilder&& builder, const Suite& suite, const AuthKey& key,
                                    std::initializer_list<Bytes> following);
 
-// An authenticated Error message: `key` is the auth_key of the message in error (RFC 6043 5.4).
-Result<ByteVector> build_error(const Environment& env, const Header& about, const Refusal& refusal,
+// An authenticated Error message with this T: `key` is the auth_key of the message in error
+// (RFC 6043 5.4).
+Result<ByteVector> build_error(const Timestamp& t, const Header& about, const Refusal& refusal,
                                const AuthKey& key);
 
 // Reads an Error message about a message with this PRF and CSB ID. A V payload must verify with

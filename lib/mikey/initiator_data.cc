@@ -30,7 +30,9 @@ Result<ByteVector> make_initiator_data(const Suite& suite, const Mpk& mpkr, cons
   return std::move(data).take();
 }
 
-Result<InitiatorData> read_initiator_data(const TicketView& ticket, std::string_view message) {
+Result<InitiatorData> read_initiator_data(const Suite& suite, const TicketView& ticket,
+                                          std::string_view message) {
+  const Place place{message, "Initiator Data", "RFC 6043 6.10", ticket.initiator_data_offset};
   PayloadWalker walker = ticket.initiator_payloads(message);
   InitiatorData data;
   std::size_t count = 0;
@@ -44,14 +46,19 @@ Result<InitiatorData> read_initiator_data(const TicketView& ticket, std::string_
     return fail(Category::malformed,
                 "the Initiator Data holds " + std::to_string(count) +
                     " V payloads; they are two, Vi and Vr",
-                Place{message, "Initiator Data", "RFC 6043 6.10", ticket.initiator_data_offset});
+                place);
+  }
+  if (data.vi.alg != suite.mac || data.vr.alg != suite.mac) {  // [6043-6.10-40] [6043-12.1-11]
+    return refuse(Category::malformed, ErrorNo::invalid_mac,
+                  "the MAC algorithms of Vi and Vr do not go with the PRF (RFC 6043 12.1)", place);
   }
   return data;
 }
 
 Result<void> check_vi(const Message& transfer_init) {
   const TicketView& ticket = *transfer_init.ticket;
-  const InitiatorData data = TRY(read_initiator_data(ticket, transfer_init.name()));
+  const InitiatorData data =
+      TRY(read_initiator_data(suite_of(transfer_init.header.prf), ticket, transfer_init.name()));
   if (!equal(data.vi.mac, transfer_init.v->mac)) {
     return refuse(Category::unauthenticated, ErrorNo::auth_failure,
                   "the MAC in Vi is not the one in V: the ticket was put into another message",
@@ -63,13 +70,9 @@ Result<void> check_vi(const Message& transfer_init) {
 
 Result<void> verify_initiator_data(const Suite& suite, const TicketView& ticket, const Mpk& mpkr,
                                    const Message& message) {
-  const InitiatorData data = TRY(read_initiator_data(ticket, message.name()));
+  const InitiatorData data = TRY(read_initiator_data(suite, ticket, message.name()));
   const Place place{message.name(), "Initiator Data", "RFC 6043 6.10",
                     ticket.initiator_data_offset};
-  if (data.vi.alg != suite.mac || data.vr.alg != suite.mac) {
-    return refuse(Category::malformed, ErrorNo::invalid_mac,
-                  "the MAC algorithms of Vi and Vr do not go with the PRF (RFC 6043 12.1)", place);
-  }
   const AuthKey key = TRY(derive_initiator_data_key(suite, mpkr));
   const Bytes covered =
       ticket.initiator_data.first(ticket.initiator_data.size() - data.vr.mac.size());

@@ -22,7 +22,9 @@ struct InitiatorData {
   VerificationView vr;  // covers all but its own MAC, under MPKr, not forked
 };
 Result<ByteVector> make_initiator_data(const Suite& suite, const Mpk& mpkr, const Mac& v);
-Result<InitiatorData> read_initiator_data(const TicketView& ticket, std::string_view message);
+// Vi and Vr, both with the MAC algorithm of `suite`: suites must not be mixed (12.1).
+Result<InitiatorData> read_initiator_data(const Suite& suite, const TicketView& ticket,
+                                          std::string_view message);
 
 // "The Responder SHALL also verify that the MAC field in the V payload in the TRANSFER_INIT message
 // is identical to the MAC field in the Vi payload" (4.2.3.6).

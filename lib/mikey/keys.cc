@@ -4,6 +4,10 @@
 
 namespace keystub::mikey {
 
+bool has_tgk(const std::vector<SessionKey>& keys) noexcept {
+  return std::ranges::any_of(keys, [](const SessionKey& key) { return is_tgk(key.type); });
+}
+
 Result<KemacKeys> parse_kemac_keys(ByteReader reader) {
   KemacKeys keys;
   KeyDataWalker walker(reader);

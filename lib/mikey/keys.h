@@ -25,6 +25,8 @@ struct SessionKey {
   SessionKey clone() const { return {type, key.clone(), salt.clone(), spi}; }
 };
 
+bool has_tgk(const std::vector<SessionKey>& keys) noexcept;
+
 // What the KEMAC of REQUEST_RESP, RESOLVE_RESP or Ticket Data carries, in plain text.
 struct KemacKeys {
   std::vector<Mpk> mpks;  // MPKi, [MPKr]; in Ticket Data the one MPK

@@ -107,7 +107,7 @@ Result<ByteVector> TicketRequest::refuse(const Environment& env, const Refusal& 
       TRY(request_keys(suite_of(wish_.prf), key_, csb_id_, true, randr_i_, Protects::integrity));
   // PRF and CSB ID of the response are those of the request (4.2.1.5).
   const Message request = TRY(Message::parse(message_));
-  return build_error(env, request.header, refusal, keys.auth);
+  return build_error(TRY(fresh_t(env)), request.header, refusal, keys.auth);
 }
 
 Result<GrantedTicket> TicketRequest::finish(Bytes request_resp, ErrorsTaken errors) const {
@@ -230,7 +230,7 @@ Result<ByteVector> AuthenticatedRequest::refuse(const Environment& env,
                                                 const Refusal& refusal) const {
   const MessageKeys keys = TRY(request_keys(suite(), key_, message_.header.csb_id, false,
                                             *message_.randr_i, Protects::integrity));
-  return build_error(env, message_.header, refusal, keys.auth);
+  return build_error(TRY(fresh_t(env)), message_.header, refusal, keys.auth);
 }
 
 Result<ReceivedError> AuthenticatedRequest::read_error(Bytes error) const {

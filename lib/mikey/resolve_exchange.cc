@@ -62,7 +62,7 @@ Result<ByteVector> TicketResolve::refuse(const Environment& env, const Refusal& 
       TRY(resolve_keys(suite_of(prf_), key_, csb_id_, true, randr_r_, Protects::integrity));
   // PRF and CSB ID of the response are those of our message (4.2.3.5).
   const Message resolve = TRY(Message::parse(message_));
-  return build_error(env, resolve.header, refusal, keys.auth);
+  return build_error(TRY(fresh_t(env)), resolve.header, refusal, keys.auth);
 }
 
 Result<ResolvedTicket> TicketResolve::finish(Bytes resolve_resp, ErrorsTaken errors) const {
@@ -158,7 +158,7 @@ Result<ByteVector> AuthenticatedResolve::refuse(const Environment& env,
   const MessageKeys keys =
       TRY(resolve_keys(suite_of(message_.header.prf), key_, message_.header.csb_id, false,
                        *message_.randr_r, Protects::integrity));
-  return build_error(env, message_.header, refusal, keys.auth);
+  return build_error(TRY(fresh_t(env)), message_.header, refusal, keys.auth);
 }
 
 Result<ByteVector> OpenedResolve::respond(const Environment& env, const Identity& responder) const {

@@ -24,10 +24,6 @@ std::unexpected<Error> invalid_ticket(std::string text, Place place) {
           .set_mikey_error_no(static_cast<std::uint8_t>(ErrorNo::invalid_ticket)));
 }
 
-bool has_tgk(const std::vector<SessionKey>& keys) noexcept {
-  return std::ranges::any_of(keys, [](const SessionKey& key) { return is_tgk(key.type); });
-}
-
 }  // namespace
 
 Result<TicketKeys> make_ticket_keys(RandomSource& random, const Suite& suite,

@@ -37,7 +37,7 @@ Result<void> call(const mikey::Identity& self, const mikey::Identity& peer,
   parameters.responder = peer;
   parameters.sessions = mikey::tls_session(granted.session_keys);
   const auto ticket = std::make_shared<const mikey::GrantedTicket>(std::move(granted));
-  const auto offer = TRY(mikey::TransferOffer::start(env, ticket, parameters));
+  const auto offer = TRY(mikey::TransferOffer::start(env, ticket, std::move(parameters)));
   send(offer.message());
   // Whoever answered is one that the ticket names, and proved it. No key leaves before that.
   report(TRY(offer.accept(TRY(receive()))));

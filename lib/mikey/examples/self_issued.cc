@@ -34,7 +34,7 @@ Result<void> call(const mikey::Identity& self, const mikey::Identity& peer,
   parameters.responder = peer;
   parameters.sessions = mikey::tls_session(issued.session_keys);
   const auto ticket = std::make_shared<const mikey::GrantedTicket>(std::move(issued));
-  const auto offer = TRY(mikey::TransferOffer::start(env, ticket, parameters));
+  const auto offer = TRY(mikey::TransferOffer::start(env, ticket, std::move(parameters)));
   send(offer.message());
   report(TRY(offer.accept(TRY(receive()))));
   return {};

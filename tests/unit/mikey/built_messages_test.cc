@@ -253,7 +253,7 @@ TEST_F(BuiltMessages, SeveralSecurityPoliciesTravelAsTheyAreGiven) {
                              {},          "mikey",   false};
   const SecurityPolicy policies[] = {{3, ProtType::srtp, {0, 1, 1}}, {9, ProtType::srtp, {}}};
   parameters.policies = {policies[0], policies[1]};
-  const TransferOffer offered = TransferOffer::start(env_, ticket, parameters).value();
+  const TransferOffer offered = TransferOffer::start(env_, ticket, std::move(parameters)).value();
   const Message message = Message::parse(offered.message()).value();
   std::vector<SecurityPolicy> found;
   PayloadWalker walker = message.payloads();
@@ -271,7 +271,7 @@ TEST_F(BuiltMessages, TheResponderNamesTheKeyWhereTheInitiatorDidNot) {
   OfferParameters parameters{alice_.self, bob_.self, tls_session(ticket->session_keys),
                              {},          "mikey",   false};
   parameters.sessions[0].spi.clear();
-  const TransferOffer offered = TransferOffer::start(env_, ticket, parameters).value();
+  const TransferOffer offered = TransferOffer::start(env_, ticket, std::move(parameters)).value();
   const TransferAnswer answered = answer(offered.message(), bob_.self).value();
   const Message message = Message::parse(answered.message).value();
   EXPECT_EQ(message.header.crypto_sessions(message.name()).value()[0].spi, wish().keys[0].spi);

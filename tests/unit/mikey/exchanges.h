@@ -50,7 +50,7 @@ class Exchanges : public ::testing::Test {
     OfferParameters parameters{alice_.self, bob_.self,          tls_session(ticket.session_keys),
                                {},          std::move(sdp_ids), false};
     return TransferOffer::start(env_, std::make_shared<GrantedTicket>(std::move(ticket)),
-                                parameters)
+                                std::move(parameters))
         .value();
   }
 

@@ -80,7 +80,7 @@ class Parties {
         parameters.policies.push_back({sp->policy_no, sp->prot_type, to_vector(sp->parameters)});
       }
     }
-    offer_.emplace(TransferOffer::start(env_, std::move(ticket), parameters).value());
+    offer_.emplace(TransferOffer::start(env_, std::move(ticket), std::move(parameters)).value());
   }
 
   void play_resolve(const TicketView& ticket) {

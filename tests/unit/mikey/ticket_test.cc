@@ -255,9 +255,9 @@ TEST_F(Tickets, TicketsThatNeedOtherProcessingAreNotUsed) {
   for_others.policy.flags = for_others.policy.flags.with(TicketFlag::n_plain_initiator, false);
   OfferParameters parameters{alice_.self, bob_.self, tls_session(for_others.session_keys),
                              {},          "mikey",   false};
-  EXPECT_FALSE(
-      TransferOffer::start(env_, std::make_shared<GrantedTicket>(std::move(for_others)), parameters)
-          .has_value());
+  EXPECT_FALSE(TransferOffer::start(env_, std::make_shared<GrantedTicket>(std::move(for_others)),
+                                    std::move(parameters))
+                   .has_value());
 
   TicketPolicy policy = wish();
   policy.flags = policy.flags.with(TicketFlag::o_plain_responder, false);

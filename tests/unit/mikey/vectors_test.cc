@@ -209,7 +209,8 @@ class Play {
     OfferParameters parameters{
         Identity(*init.idr_i), Identity(*init.idr_r), sessions(init), policies(init), "", false};
     const auto offer =
-        TransferOffer::start(env_, std::make_shared<GrantedTicket>(std::move(ticket)), parameters)
+        TransferOffer::start(env_, std::make_shared<GrantedTicket>(std::move(ticket)),
+                             std::move(parameters))
             .value();
     EXPECT_EQ(to_hex(offer.message()), to_hex(expected_init));
 
