@@ -491,6 +491,7 @@ TEST_F(TicketHandlerTest, RefusesTheVariantsWithCertificatesAndSaysWhy) {
        {std::pair(mikey::DataType::request_init_pk, "REQUEST_INIT_PK"),
         std::pair(mikey::DataType::resolve_init_pk, "RESOLVE_INIT_PK")}) {
     mikey::MessageBuilder builder(type, true, mikey::PrfFunc::hmac_sha_256, 1);
+    builder.t(mikey::Timestamp::from(clock.now()));
     builder.begin_sign(mikey::SignatureType::rsa_pkcs1, 256);
     const auto answer = ask(std::move(builder).end_sign(ByteVector(256)).value());
     ASSERT_FALSE(answer.has_value());

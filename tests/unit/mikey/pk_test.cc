@@ -529,7 +529,8 @@ TEST_F(PublicKeyVariants, WrongPaddingAndWrongEnvelopeKeyGetTheSameAnswer) {
   std::optional<Error> first;
   std::size_t response_size = 0;
   for (const auto& [what, pke] : rows) {
-    const auto authenticated = receive(with_pke(request, pke));
+    const ByteVector message = with_pke(request, pke);
+    const auto authenticated = receive(message);
     ASSERT_TRUE(authenticated.has_value()) << what << ": " << authenticated.error().describe();
     const ByteVector response = grant(*authenticated).value();
     const auto result = request.finish(response);
