@@ -25,7 +25,7 @@ import tomllib
 LISTS = "lib/mikey/compliance"
 DOCUMENT = "docs/compliance.md"
 # Where marks are looked for. What is under tests is a test, the rest is code.
-FOLDERS = ["lib", "kms-server", "kms-client", "mrfc-agent", "ue-agent", "tests/unit"]
+FOLDERS = ["lib", "kms-server", "kms-client", "mrfc-agent", "ue-agent", "tests"]
 
 # "rule": the text states a duty without a key word.
 DUTIES = {"MUST", "MUST NOT", "SHALL", "SHALL NOT", "REQUIRED", "MANDATORY", "rule"}
