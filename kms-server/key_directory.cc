@@ -11,7 +11,7 @@ std::string name_of_tpk(Bytes id) { return std::string("id:").append(as_text(id)
 
 }  // namespace
 
-const Psk* OpenIdentity::psk(Bytes id) const noexcept {
+const mikey::Prepared<Psk>* OpenIdentity::psk(Bytes id) const noexcept {
   const Bytes wanted = id.empty() ? as_bytes(uri) : id;
   for (const NamedPsk& psk : psks) {
     if (equal(psk.id, wanted)) return &psk.key;

@@ -18,14 +18,15 @@
 #include "kms-server/kek.h"
 #include "kms-server/key_cache.h"
 #include "mikey/keys.h"
+#include "mikey/prf.h"
 
 namespace keystub::kms {
 
-// Immutable once made.
+// Immutable once made. Keys are prepared: every message of an identity uses the same.
 struct OpenIdentity {
   struct NamedPsk {
     ByteVector id;
-    Psk key;
+    mikey::Prepared<Psk> key;
   };
 
   std::string uri;
@@ -35,13 +36,13 @@ struct OpenIdentity {
   std::vector<ByteVector> shared_tpk_ids;  // mode 3
 
   // The key with this id. With an empty id: the one whose id is the URI, or the only one.
-  const Psk* psk(Bytes id) const noexcept;
+  const mikey::Prepared<Psk>* psk(Bytes id) const noexcept;
   bool holds_tpk(Bytes id) const noexcept;
 };
 
 struct OpenTpk {
   ByteVector id;
-  mikey::Tpk key;
+  mikey::Prepared<mikey::Tpk> key;
   std::optional<std::string> owner;  // mode 3: who holds it too
 };
 

@@ -176,7 +176,7 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
   // A sender that the cache does not prove is looked up in the store, whoever it is: unknown, known
   // with another key by now, or an attacker. All of them cost the same.
   Step authenticate(Source source) {
-    const Psk& key = sender_key_ != nullptr ? *sender_key_ : handler_.dummy_key_;
+    const mikey::Prepared<Psk>& key = sender_key_ != nullptr ? *sender_key_ : handler_.dummy_key_;
     const auto failure = [&]() -> std::optional<Error> {
       if (request_) {
         return keep(proven_request_, request_->authenticate(key, sender_id_, settings_.kms));
@@ -261,9 +261,8 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
         parts_.policy.grant(proven_request_->wish(), *sender_, sender_id_, parts_.clock.now());
     if (!granted) return refuse_denied(granted.error(), granted.error().reason);
     record_.responder = joined(granted->policy.idr_r);
-    auto answer =
-        proven_request_->grant(environment(), std::move(granted->policy), granted->keys,
-                               {tpk_->key.clone(), to_string(Bytes(tpk_->id)), settings_.thdr});
+    auto answer = proven_request_->grant(environment(), std::move(granted->policy), granted->keys,
+                                         {tpk_->key, to_string(Bytes(tpk_->id)), settings_.thdr});
     if (!answer) return refuse("grant", answer.error());
     record_.ticket_id = to_hex(answer->ticket_id);
     handler_.counters_->issued.add();
@@ -444,9 +443,9 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
 
   std::optional<mikey::ReceivedRequest> request_;  // one of the two
   std::optional<mikey::ReceivedResolve> resolve_;
-  std::shared_ptr<const OpenIdentity> sender_;  // null: unknown
-  const Psk* sender_key_ = nullptr;             // in sender_
-  mikey::Identity sender_id_;                   // as the MAC covers it
+  std::shared_ptr<const OpenIdentity> sender_;        // null: unknown
+  const mikey::Prepared<Psk>* sender_key_ = nullptr;  // in sender_
+  mikey::Identity sender_id_;                         // as the MAC covers it
   std::optional<mikey::AuthenticatedRequest> proven_request_;
   std::optional<mikey::AuthenticatedResolve> proven_resolve_;
   std::shared_ptr<const OpenTpk> tpk_;
@@ -456,7 +455,7 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
 TicketHandler::TicketHandler(HandlerSettings settings, const HandlerParts& parts)
     : settings_(std::move(settings)),
       parts_(parts),
-      dummy_key_(kDummyKeyOctets),
+      dummy_key_(Psk(kDummyKeyOctets)),
       run_id_(fmt::format("{:x}", std::chrono::duration_cast<std::chrono::milliseconds>(
                                       parts.clock.now().time_since_epoch())
                                       .count())),

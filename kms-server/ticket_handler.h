@@ -88,7 +88,7 @@ class TicketHandler {
   const HandlerSettings settings_;
   const HandlerParts parts_;
   // Stands in for the key of an unknown sender; its MAC never counts.
-  const Psk dummy_key_;
+  const mikey::Prepared<Psk> dummy_key_;
   const std::string run_id_;
   std::atomic<std::uint64_t> requests_{0};
   std::unique_ptr<Counters> counters_;

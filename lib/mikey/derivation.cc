@@ -90,33 +90,41 @@ Label Label::mpk(KeyConstant constant, Bytes rand) {
   return label;
 }
 
-Result<MessageKeys> derive_message_keys(const Suite& suite, Bytes inkey,
-                                        const MessageContext& context, Protects protects) {
-  const Prf prf = TRY(Prf::keyed(suite.prf, inkey));
-  const auto label = [&](KeyConstant constant) {
-    return Label::message(constant, context.csb_id, context.response, context.randr_i,
-                          context.randr_r);
-  };
+namespace {
+
+// The keys of a message or ticket, where `label_of` makes the label from a constant.
+template <class LabelOf>
+Result<MessageKeys> derive_keys(const Suite& suite, const Prf& inkey, Protects protects,
+                                LabelOf label_of) {
   MessageKeys keys;
   if (protects == Protects::integrity_and_keys) {
-    keys.encr = TRY(derive<EncrKey>(prf, label(KeyConstant::message_encr), suite.key_octets));
+    keys.encr = TRY(derive<EncrKey>(inkey, label_of(KeyConstant::message_encr), suite.key_octets));
     keys.salt =
-        TRY(derive<SaltKey>(prf, label(KeyConstant::message_salt), salt_octets(suite.encr)));
+        TRY(derive<SaltKey>(inkey, label_of(KeyConstant::message_salt), salt_octets(suite.encr)));
   }
-  keys.auth = TRY(derive<AuthKey>(prf, label(KeyConstant::message_auth), suite.auth_octets));
+  keys.auth = TRY(derive<AuthKey>(inkey, label_of(KeyConstant::message_auth), suite.auth_octets));
   return keys;
 }
 
-Result<MessageKeys> derive_ticket_keys(const Suite& suite, const Tpk& tpk, Bytes rand) {
-  const Prf prf = TRY(Prf::keyed(suite.prf, tpk.reveal()));
-  MessageKeys keys;
-  keys.encr =
-      TRY(derive<EncrKey>(prf, Label::ticket(KeyConstant::message_encr, rand), suite.key_octets));
-  keys.salt = TRY(derive<SaltKey>(prf, Label::ticket(KeyConstant::message_salt, rand),
-                                  salt_octets(suite.encr)));
-  keys.auth =
-      TRY(derive<AuthKey>(prf, Label::ticket(KeyConstant::message_auth, rand), suite.auth_octets));
-  return keys;
+}  // namespace
+
+Result<MessageKeys> derive_message_keys(const Suite& suite, const Prf& inkey,
+                                        const MessageContext& context, Protects protects) {
+  return derive_keys(suite, inkey, protects, [&](KeyConstant constant) {
+    return Label::message(constant, context.csb_id, context.response, context.randr_i,
+                          context.randr_r);
+  });
+}
+
+Result<MessageKeys> derive_message_keys(const Suite& suite, Bytes inkey,
+                                        const MessageContext& context, Protects protects) {
+  return derive_message_keys(suite, TRY(Prf::keyed(suite.prf, inkey)), context, protects);
+}
+
+Result<MessageKeys> derive_ticket_keys(const Suite& suite, const Prepared<Tpk>& tpk, Bytes rand) {
+  const SharedPrf inkey = TRY(tpk.prf(suite.prf));
+  return derive_keys(suite, *inkey, Protects::integrity_and_keys,
+                     [rand](KeyConstant constant) { return Label::ticket(constant, rand); });
 }
 
 Result<AuthKey> derive_initiator_data_key(const Suite& suite, const Mpk& mpkr) {

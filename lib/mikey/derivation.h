@@ -87,10 +87,12 @@ struct MessageContext {
   Bytes randr_i;
   Bytes randr_r;
 };
+Result<MessageKeys> derive_message_keys(const Suite& suite, const Prf& inkey,
+                                        const MessageContext& context, Protects protects);
 Result<MessageKeys> derive_message_keys(const Suite& suite, Bytes inkey,
                                         const MessageContext& context, Protects protects);
 // The keys of a ticket, from its TPK and RAND (A.2.1).
-Result<MessageKeys> derive_ticket_keys(const Suite& suite, const Tpk& tpk, Bytes rand);
+Result<MessageKeys> derive_ticket_keys(const Suite& suite, const Prepared<Tpk>& tpk, Bytes rand);
 // The auth_key of Vr, from MPKr, not forked (6.10).
 Result<AuthKey> derive_initiator_data_key(const Suite& suite, const Mpk& mpkr);
 

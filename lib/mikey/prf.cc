@@ -53,6 +53,10 @@ Result<Prf> Prf::keyed(PrfFunc func, Bytes inkey) {
   return prf;
 }
 
+Result<SharedPrf> share_prf(PrfFunc func, Bytes inkey) {
+  return std::make_shared<const Prf>(TRY(Prf::keyed(func, inkey)));
+}
+
 Result<void> Prf::derive(Bytes label, MutableBytes outkey) const {
   std::ranges::fill(outkey, std::uint8_t{0});
   const std::size_t size = hmac_size(hash_);  // [6043-6.1-04]

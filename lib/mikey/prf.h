@@ -1,9 +1,11 @@
 // The pseudo-random functions MIKEY-1 (RFC 3830 4.1.2) and PRF-HMAC-SHA-256 (RFC 6043 6.1).
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <vector>
 
+#include "base/secret.h"
 #include "mikey/hmac.h"
 #include "mikey/types.h"
 
@@ -25,6 +27,43 @@ class Prf {
   Hash hash_;
   std::optional<Hmac> first_block_;  // s_1
   std::vector<Hmac> other_blocks_;   // s_2 … s_n, only for keys longer than 256 bits
+};
+
+// For the messages of an exchange, which share the key.
+using SharedPrf = std::shared_ptr<const Prf>;
+Result<SharedPrf> share_prf(PrfFunc func, Bytes inkey);
+
+// A key that protects many messages, such as a pre-shared key or a TPK, with the PRF of the 256-bit
+// suite keyed once for all of them. Keying takes as long as an HMAC. Any key is taken where a
+// prepared one is wanted. Copies share it; it is wiped with the last one.
+// Threads: const use from several at once.
+template <class Key>
+class Prepared {
+ public:
+  Prepared() = default;
+  Prepared(Key&& key) : state_(std::make_shared<State>(std::move(key))) {}
+  Prepared(const Key& key) : Prepared(key.clone()) {}
+
+  std::size_t size() const noexcept { return state_ == nullptr ? 0 : state_->key.size(); }
+  Result<SharedPrf> prf(PrfFunc func) const {
+    if (state_ == nullptr) return share_prf(func, {});
+    if (func == PrfFunc::hmac_sha_256 && state_->hmac_sha_256) {
+      return SharedPrf(state_, &*state_->hmac_sha_256);
+    }
+    return share_prf(func, state_->key.reveal());
+  }
+
+ private:
+  struct State {
+    explicit State(Key&& taken) : key(std::move(taken)) {
+      if (auto prf = Prf::keyed(PrfFunc::hmac_sha_256, key.reveal())) {
+        hmac_sha_256.emplace(std::move(*prf));
+      }
+    }
+    Key key;
+    std::optional<Prf> hmac_sha_256;
+  };
+  std::shared_ptr<const State> state_;
 };
 
 }  // namespace keystub::mikey

@@ -8,9 +8,9 @@ namespace keystub::mikey {
 namespace {
 
 // The keys that protect one message of a Ticket Request.
-Result<MessageKeys> request_keys(const Suite& suite, const ExchangeKey& key, std::uint32_t csb_id,
+Result<MessageKeys> request_keys(const Suite& suite, const Prf& key, std::uint32_t csb_id,
                                  bool response, Bytes randr_i, Protects protects) {
-  return derive_message_keys(suite, key.reveal(), {csb_id, response, randr_i, {}}, protects);
+  return derive_message_keys(suite, key, {csb_id, response, randr_i, {}}, protects);
 }
 
 // RFC 6043 4.2.1.6: "the Initiator MUST check that the granted Ticket Policy is acceptable".
@@ -83,7 +83,8 @@ Result<TicketRequest> TicketRequest::build(const Environment& env, DataType type
   const Suite& suite = suite_of(request.wish_.prf);
   request.csb_id_ = TRY(fresh_csb_id(env));  // [6043-4.2.1.1-02]
   request.randr_i_ = TRY(env.random.bytes(rand_octets(suite, credentials)));
-  request.key_ = TRY(make_exchange_key(env, suite, credentials));
+  const ExchangeKey key = TRY(make_exchange_key(env, suite, credentials));
+  request.key_ = TRY(share_prf(suite.prf, key.reveal()));
 
   // "The V flag MUST be set to '1'" (4.2.1.1). [6043-4.2.1.1-03]
   MessageBuilder builder(type, true, suite.prf, request.csb_id_);
@@ -92,19 +93,19 @@ Result<TicketRequest> TicketRequest::build(const Environment& env, DataType type
   builder.tp(request.wish_);
   const MessageContext context{request.csb_id_, false, request.randr_i_, {}};
   request.message_ =
-      TRY(finish_with_proof(env, std::move(builder), suite, context, request.key_, credentials));
+      TRY(finish_with_proof(env, std::move(builder), suite, context, key, credentials));
   return request;
 }
 
 Result<ReceivedError> TicketRequest::read_error(Bytes error) const {
   const MessageKeys keys =
-      TRY(request_keys(suite_of(wish_.prf), key_, csb_id_, false, randr_i_, Protects::integrity));
+      TRY(request_keys(suite_of(wish_.prf), *key_, csb_id_, false, randr_i_, Protects::integrity));
   return mikey::read_error(TRY(Message::parse(error)), wish_.prf, csb_id_, keys.auth);
 }
 
 Result<ByteVector> TicketRequest::refuse(const Environment& env, const Refusal& refusal) const {
   const MessageKeys keys =
-      TRY(request_keys(suite_of(wish_.prf), key_, csb_id_, true, randr_i_, Protects::integrity));
+      TRY(request_keys(suite_of(wish_.prf), *key_, csb_id_, true, randr_i_, Protects::integrity));
   // PRF and CSB ID of the response are those of the request (4.2.1.5).
   const Message request = TRY(Message::parse(message_));
   return build_error(TRY(fresh_t(env)), request.header, refusal, keys.auth);
@@ -123,7 +124,7 @@ Result<GrantedTicket> TicketRequest::finish(Bytes request_resp, ErrorsTaken erro
   const Suite& suite = *TRY(require_one_suite(message));
 
   const MessageKeys keys =
-      TRY(request_keys(suite, key_, csb_id_, true, randr_i_, Protects::integrity_and_keys));
+      TRY(request_keys(suite, *key_, csb_id_, true, randr_i_, Protects::integrity_and_keys));
   // [6043-4.2.1.5-14] [6043-5.5-04]
   TRY(verify_mac(suite, keys.auth, {message.without_mac(), message_}, message.v->mac,
                  message.place("V", "RFC 6043 5.5", message.v->mac.data())));
@@ -169,7 +170,9 @@ Result<GrantedTicket> issue_ticket(const Environment& env, TicketPolicy policy, 
 }
 
 Result<ReceivedRequest> ReceivedRequest::parse(Bytes request_init) {
-  Message message = TRY(Message::parse(request_init));
+  auto init = std::make_shared<RequestInit>();
+  Message& message = init->message;
+  message = TRY(Message::parse(request_init));
   TRY(require_type(
       message, is_pk_variant(message) ? DataType::request_init_pk : DataType::request_init_psk));
   TRY(require_empty_map(message));
@@ -178,39 +181,40 @@ Result<ReceivedRequest> ReceivedRequest::parse(Bytes request_init) {
   const TicketPolicyView tp = TRY(require(message.tp, message, "TP", "RFC 6043 4.2.1.1"));
   TRY(require_one_suite(message));
   if (is_pk_variant(message)) TRY(check_pk_payloads(message));
-  TicketPolicy wish = TRY(tp.read(message.name()));
+  TicketPolicy& wish = init->wish;
+  wish = TRY(tp.read(message.name()));
   const Place at_tp = message.place("TP", "RFC 6043 6.10", tp.tp_data.data());
   // [6043-6.10-16]
   TRY(at(at_tp, wish.flags.with(TicketFlag::k_changed, false).check()));  // K is ignored in a TP
-  return ReceivedRequest(std::move(message), std::move(wish));
+  return ReceivedRequest(std::move(init));
 }
 
-Result<AuthenticatedRequest> ReceivedRequest::authenticate(const Psk& psk,
+Result<AuthenticatedRequest> ReceivedRequest::authenticate(const Prepared<Psk>& psk,
                                                            const Identity& initiator,
                                                            const Identity& kms) const {
-  ExchangeKey key = TRY(verify_proof(message_, initiator, kms, psk));
-  return AuthenticatedRequest(message_, wish_, std::move(key), kms);
+  SharedPrf key = TRY(verify_proof(init_->message, initiator, kms, psk));
+  return AuthenticatedRequest(init_, std::move(key), kms);
 }
 
 Result<AuthenticatedRequest> ReceivedRequest::authenticate(const PkAuthentication& pk,
                                                            const Identity& initiator,
                                                            const Identity& kms) const {
-  ExchangeKey key = TRY(verify_proof(message_, initiator, kms, pk));
-  return AuthenticatedRequest(message_, wish_, std::move(key), kms);
+  SharedPrf key = TRY(verify_proof(init_->message, initiator, kms, pk));
+  return AuthenticatedRequest(init_, std::move(key), kms);
 }
 
 Result<AuthenticatedRequest::Grant> AuthenticatedRequest::grant(
     const Environment& env, TicketPolicy granted, const std::vector<KeyWish>& wishes,
     const TicketProtection& protection) const {
-  const Suite& suite = sending_suite(env, message_.header.prf);
+  const Suite& suite = sending_suite(env, message().header.prf);
   granted.keys.clear();  // [6043-6.10-32]
   const TicketKeys keys = TRY(make_ticket_keys(env.random, suite, wishes, protection.key.size()));
   const SealedTicket sealed = TRY(seal_ticket(suite, granted, keys, protection, TRY(fresh_t(env))));
 
   const Timestamp t = TRY(fresh_t(env));  // [6043-4.2.1.5-03]
-  const std::uint32_t csb_id = message_.header.csb_id;
-  const MessageKeys protecting =
-      TRY(request_keys(suite, key_, csb_id, true, *message_.randr_i, Protects::integrity_and_keys));
+  const std::uint32_t csb_id = message().header.csb_id;
+  const MessageKeys protecting = TRY(
+      request_keys(suite, *key_, csb_id, true, *message().randr_i, Protects::integrity_and_keys));
   const PlainKeyData plain =
       granted.flags.has(TicketFlag::i_forking)
           ? encode_kemac_keys({&sealed.mpki, &sealed.mpkr}, keys.mpk_spi, keys.session_keys)
@@ -220,7 +224,7 @@ Result<AuthenticatedRequest::Grant> AuthenticatedRequest::grant(
   MessageBuilder builder(DataType::request_resp, false, suite.prf, csb_id);
   builder.t(t).idr(IdRole::kms, kms_).ticket(sealed.body, {}).kemac(suite.encr, encrypted);
   Grant out;
-  out.message = TRY(finish_with_mac(std::move(builder), suite, protecting.auth, {message_.bytes}));
+  out.message = TRY(finish_with_mac(std::move(builder), suite, protecting.auth, {message().bytes}));
   // The MAC of the ticket's V ends its body.
   out.ticket_id = TRY(ticket_id_of_mac(Bytes(sealed.body).last(suite.auth_octets)));
   return out;
@@ -228,16 +232,16 @@ Result<AuthenticatedRequest::Grant> AuthenticatedRequest::grant(
 
 Result<ByteVector> AuthenticatedRequest::refuse(const Environment& env,
                                                 const Refusal& refusal) const {
-  const MessageKeys keys = TRY(request_keys(suite(), key_, message_.header.csb_id, false,
-                                            *message_.randr_i, Protects::integrity));
-  return build_error(TRY(fresh_t(env)), message_.header, refusal, keys.auth);
+  const MessageKeys keys = TRY(request_keys(suite(), *key_, message().header.csb_id, false,
+                                            *message().randr_i, Protects::integrity));
+  return build_error(TRY(fresh_t(env)), message().header, refusal, keys.auth);
 }
 
 Result<ReceivedError> AuthenticatedRequest::read_error(Bytes error) const {
-  const MessageKeys keys = TRY(request_keys(suite(), key_, message_.header.csb_id, true,
-                                            *message_.randr_i, Protects::integrity));
-  return mikey::read_error(TRY(Message::parse(error)), message_.header.prf, message_.header.csb_id,
-                           keys.auth);
+  const MessageKeys keys = TRY(request_keys(suite(), *key_, message().header.csb_id, true,
+                                            *message().randr_i, Protects::integrity));
+  return mikey::read_error(TRY(Message::parse(error)), message().header.prf,
+                           message().header.csb_id, keys.auth);
 }
 
 }  // namespace keystub::mikey

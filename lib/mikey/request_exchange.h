@@ -46,7 +46,7 @@ class TicketRequest {
 
   Identity self_;
   TicketPolicy wish_;
-  ExchangeKey key_;
+  SharedPrf key_;  // with the exchange key
   ByteVector message_;
   ByteVector randr_i_;
   std::uint32_t csb_id_ = 0;
@@ -58,12 +58,18 @@ class TicketRequest {
 Result<GrantedTicket> issue_ticket(const Environment& env, TicketPolicy policy,
                                    const TicketProtection& protection);
 
+// A REQUEST_INIT as it was read. The steps of the KMS share it.
+struct RequestInit {
+  Message message;
+  TicketPolicy wish;
+};
+
 // KMS's side, step 2: the sender is authenticated.
 class AuthenticatedRequest {
  public:
-  const Message& message() const noexcept { return message_; }
-  const TicketPolicy& wish() const noexcept { return wish_; }
-  const Suite& suite() const noexcept { return suite_of(message_.header.prf); }
+  const Message& message() const noexcept { return init_->message; }
+  const TicketPolicy& wish() const noexcept { return init_->wish; }
+  const Suite& suite() const noexcept { return suite_of(init_->message.header.prf); }
 
   // REQUEST_RESP with a ticket under `protection`: `granted` without keys (they are in `keys`).
   // Draws MPK SPI, MPK, session keys, ticket RAND; reads the clock for the ticket's T, then for
@@ -82,15 +88,11 @@ class AuthenticatedRequest {
 
  private:
   friend class ReceivedRequest;
-  AuthenticatedRequest(Message message, TicketPolicy wish, ExchangeKey key, Identity kms)
-      : message_(std::move(message)),
-        wish_(std::move(wish)),
-        key_(std::move(key)),
-        kms_(std::move(kms)) {}
+  AuthenticatedRequest(std::shared_ptr<const RequestInit> init, SharedPrf key, Identity kms)
+      : init_(std::move(init)), key_(std::move(key)), kms_(std::move(kms)) {}
 
-  Message message_;
-  TicketPolicy wish_;
-  ExchangeKey key_;
+  std::shared_ptr<const RequestInit> init_;
+  SharedPrf key_;  // with the exchange key
   Identity kms_;
 };
 
@@ -102,15 +104,15 @@ class ReceivedRequest {
   // to be cached. Whether T is fresh, and of a type that can be, is for the caller to check.
   static Result<ReceivedRequest> parse(Bytes request_init);
 
-  const Message& message() const noexcept { return message_; }
-  const TicketPolicy& wish() const noexcept { return wish_; }
-  const Timestamp& t() const noexcept { return *message_.t; }
+  const Message& message() const noexcept { return init_->message; }
+  const TicketPolicy& wish() const noexcept { return init_->wish; }
+  const Timestamp& t() const noexcept { return *init_->message.t; }
   // The MAC or signature: names the message in a replay cache (RFC 6043 12.4).
-  Bytes proof() const noexcept { return message_.proof(); }
+  Bytes proof() const noexcept { return init_->message.proof(); }
 
   // Verifies the MAC with the PSK of `initiator`. `kms` is the identity of this KMS.
   // REQUEST_INIT_PK is refused (unauthenticated).
-  Result<AuthenticatedRequest> authenticate(const Psk& psk, const Identity& initiator,
+  Result<AuthenticatedRequest> authenticate(const Prepared<Psk>& psk, const Identity& initiator,
                                             const Identity& kms) const;
   // Validates the certificates of `initiator`, who is IDRi if that is there, then verifies the
   // signature, then opens the envelope key. REQUEST_INIT_PSK is refused (unauthenticated). A PKE
@@ -119,11 +121,9 @@ class ReceivedRequest {
                                             const Identity& kms) const;
 
  private:
-  ReceivedRequest(Message message, TicketPolicy wish)
-      : message_(std::move(message)), wish_(std::move(wish)) {}
+  explicit ReceivedRequest(std::shared_ptr<const RequestInit> init) : init_(std::move(init)) {}
 
-  Message message_;
-  TicketPolicy wish_;
+  std::shared_ptr<const RequestInit> init_;
 };
 
 }  // namespace keystub::mikey

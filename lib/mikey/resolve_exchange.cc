@@ -9,9 +9,9 @@ namespace keystub::mikey {
 namespace {
 
 // The keys that protect one message of a Ticket Resolve.
-Result<MessageKeys> resolve_keys(const Suite& suite, const ExchangeKey& key, std::uint32_t csb_id,
+Result<MessageKeys> resolve_keys(const Suite& suite, const Prf& key, std::uint32_t csb_id,
                                  bool response, Bytes randr_r, Protects protects) {
-  return derive_message_keys(suite, key.reveal(), {csb_id, response, {}, randr_r}, protects);
+  return derive_message_keys(suite, key, {csb_id, response, {}, randr_r}, protects);
 }
 
 }  // namespace
@@ -38,7 +38,8 @@ Result<TicketResolve> TicketResolve::build(const Environment& env, DataType type
   const Suite& suite = suite_of(resolve.prf_);
   resolve.csb_id_ = TRY(fresh_csb_id(env));  // [6043-4.2.3.1-02]
   resolve.randr_r_ = TRY(env.random.bytes(rand_octets(suite, credentials)));
-  resolve.key_ = TRY(make_exchange_key(env, suite, credentials));
+  const ExchangeKey key = TRY(make_exchange_key(env, suite, credentials));
+  resolve.key_ = TRY(share_prf(suite.prf, key.reveal()));
 
   // "The V flag MUST be set to '1'" (4.2.3.1). [6043-4.2.3.1-03]
   MessageBuilder builder(type, true, suite.prf, resolve.csb_id_);
@@ -47,19 +48,19 @@ Result<TicketResolve> TicketResolve::build(const Environment& env, DataType type
   builder.ticket(ticket.body, ticket.initiator_data);  // [6043-10-04]
   const MessageContext context{resolve.csb_id_, false, {}, resolve.randr_r_};
   resolve.message_ =
-      TRY(finish_with_proof(env, std::move(builder), suite, context, resolve.key_, credentials));
+      TRY(finish_with_proof(env, std::move(builder), suite, context, key, credentials));
   return resolve;
 }
 
 Result<ReceivedError> TicketResolve::read_error(Bytes error) const {
   const MessageKeys keys =
-      TRY(resolve_keys(suite_of(prf_), key_, csb_id_, false, randr_r_, Protects::integrity));
+      TRY(resolve_keys(suite_of(prf_), *key_, csb_id_, false, randr_r_, Protects::integrity));
   return mikey::read_error(TRY(Message::parse(error)), prf_, csb_id_, keys.auth);
 }
 
 Result<ByteVector> TicketResolve::refuse(const Environment& env, const Refusal& refusal) const {
   const MessageKeys keys =
-      TRY(resolve_keys(suite_of(prf_), key_, csb_id_, true, randr_r_, Protects::integrity));
+      TRY(resolve_keys(suite_of(prf_), *key_, csb_id_, true, randr_r_, Protects::integrity));
   // PRF and CSB ID of the response are those of our message (4.2.3.5).
   const Message resolve = TRY(Message::parse(message_));
   return build_error(TRY(fresh_t(env)), resolve.header, refusal, keys.auth);
@@ -77,7 +78,7 @@ Result<ResolvedTicket> TicketResolve::finish(Bytes resolve_resp, ErrorsTaken err
   const Suite& suite = *TRY(require_one_suite(message));
 
   const MessageKeys keys =
-      TRY(resolve_keys(suite, key_, csb_id_, true, randr_r_, Protects::integrity_and_keys));
+      TRY(resolve_keys(suite, *key_, csb_id_, true, randr_r_, Protects::integrity_and_keys));
   // [6043-4.2.3.5-16] [6043-5.5-04]
   TRY(verify_mac(suite, keys.auth, {message.without_mac(), message_}, message.v->mac,
                  message.place("V", "RFC 6043 5.5", message.v->mac.data())));
@@ -111,7 +112,9 @@ Result<ResolvedTicket> TicketResolve::finish(Bytes resolve_resp, ErrorsTaken err
 }
 
 Result<ReceivedResolve> ReceivedResolve::parse(Bytes resolve_init) {
-  Message message = TRY(Message::parse(resolve_init));
+  auto init = std::make_shared<ResolveInit>();
+  Message& message = init->message;
+  message = TRY(Message::parse(resolve_init));
   TRY(require_type(
       message, is_pk_variant(message) ? DataType::resolve_init_pk : DataType::resolve_init_psk));
   TRY(require_empty_map(message));
@@ -120,51 +123,51 @@ Result<ReceivedResolve> ReceivedResolve::parse(Bytes resolve_init) {
   const TicketView ticket = TRY(require(message.ticket, message, "TICKET", "RFC 6043 4.2.3.1"));
   TRY(require_one_suite(message));
   if (is_pk_variant(message)) TRY(check_pk_payloads(message));
-  TicketPolicy policy = TRY(ticket.policy.read(message.name()));
-  TRY(at(message.place("TICKET", "RFC 6043 6.10", ticket.body.data()), policy.flags.check()));
-  const TicketDataView data = TRY(parse_ticket_data(ticket, message.name()));
-  return ReceivedResolve(std::move(message), std::move(policy), data);
+  init->policy = TRY(ticket.policy.read(message.name()));
+  TRY(at(message.place("TICKET", "RFC 6043 6.10", ticket.body.data()), init->policy.flags.check()));
+  init->ticket_data = TRY(parse_ticket_data(ticket, message.name()));
+  return ReceivedResolve(std::move(init));
 }
 
-Result<AuthenticatedResolve> ReceivedResolve::authenticate(const Psk& psk,
+Result<AuthenticatedResolve> ReceivedResolve::authenticate(const Prepared<Psk>& psk,
                                                            const Identity& responder,
                                                            const Identity& kms) const {
-  ExchangeKey key = TRY(verify_proof(message_, responder, kms, psk));
-  return AuthenticatedResolve(message_, policy_, ticket_data_, std::move(key), kms);
+  SharedPrf key = TRY(verify_proof(init_->message, responder, kms, psk));
+  return AuthenticatedResolve(init_, std::move(key), kms);
 }
 
 Result<AuthenticatedResolve> ReceivedResolve::authenticate(const PkAuthentication& pk,
                                                            const Identity& responder,
                                                            const Identity& kms) const {
-  ExchangeKey key = TRY(verify_proof(message_, responder, kms, pk));
-  return AuthenticatedResolve(message_, policy_, ticket_data_, std::move(key), kms);
+  SharedPrf key = TRY(verify_proof(init_->message, responder, kms, pk));
+  return AuthenticatedResolve(init_, std::move(key), kms);
 }
 
-Result<OpenedResolve> AuthenticatedResolve::open(const Tpk& tpk) const {
-  const TicketView& ticket = *message_.ticket;
-  const Suite& suite = suite_of(message_.header.prf);
-  OpenedTicket opened = TRY(open_ticket(ticket, ticket_data_, tpk, message_.name()));
-  const Place place = message_.place("TICKET", "RFC 6043 12.1", ticket.ticket_data.data());
+Result<OpenedResolve> AuthenticatedResolve::open(const Prepared<Tpk>& tpk) const {
+  const TicketView& ticket = *message().ticket;
+  const Suite& suite = suite_of(message().header.prf);
+  OpenedTicket opened = TRY(open_ticket(ticket, init_->ticket_data, tpk, message().name()));
+  const Place place = message().place("TICKET", "RFC 6043 12.1", ticket.ticket_data.data());
   TRY(check_key_lengths(suite, opened.session_keys, place));
-  if (policy_.flags.has(TicketFlag::i_forking)) {
-    TRY(verify_initiator_data(suite, ticket, opened.mpkr, message_));  // [6043-4.2.3.4-02]
+  if (init_->policy.flags.has(TicketFlag::i_forking)) {
+    TRY(verify_initiator_data(suite, ticket, opened.mpkr, message()));  // [6043-4.2.3.4-02]
   }
-  const TicketId id = TRY(ticket_id_of_mac(ticket_data_.mac));
-  return OpenedResolve(message_, policy_, std::move(opened), id, key_.clone(), kms_);
+  const TicketId id = TRY(ticket_id_of_mac(init_->ticket_data.mac));
+  return OpenedResolve(init_, std::move(opened), id, key_, kms_);
 }
 
 Result<ByteVector> AuthenticatedResolve::refuse(const Environment& env,
                                                 const Refusal& refusal) const {
   const MessageKeys keys =
-      TRY(resolve_keys(suite_of(message_.header.prf), key_, message_.header.csb_id, false,
-                       *message_.randr_r, Protects::integrity));
-  return build_error(TRY(fresh_t(env)), message_.header, refusal, keys.auth);
+      TRY(resolve_keys(suite_of(message().header.prf), *key_, message().header.csb_id, false,
+                       *message().randr_r, Protects::integrity));
+  return build_error(TRY(fresh_t(env)), message().header, refusal, keys.auth);
 }
 
 Result<ByteVector> OpenedResolve::respond(const Environment& env, const Identity& responder) const {
-  const Suite& suite = sending_suite(env, message_.header.prf);
-  const std::uint32_t csb_id = message_.header.csb_id;
-  const bool forking = policy_.flags.has(TicketFlag::i_forking);
+  const Suite& suite = sending_suite(env, message().header.prf);
+  const std::uint32_t csb_id = message().header.csb_id;
+  const bool forking = policy().flags.has(TicketFlag::i_forking);
   ByteVector randr_kms;
   Mpk mpkr_forked;
   std::vector<SessionKey> session_keys;
@@ -173,32 +176,33 @@ Result<ByteVector> OpenedResolve::respond(const Environment& env, const Identity
         std::max({suite.key_octets, ticket_.mpkr.size(), longest_tgk(ticket_.session_keys)})));
     for (const SessionKey& key : ticket_.session_keys) {
       // [6043-4.2.3.5-11] [6043-6.10-03]
-      session_keys.push_back(TRY(fork_session_key(policy_.prf, key, responder.bytes(), randr_kms)));
+      session_keys.push_back(
+          TRY(fork_session_key(policy().prf, key, responder.bytes(), randr_kms)));
     }
-    mpkr_forked = TRY(fork_mpkr(policy_.prf, ticket_.mpkr, responder.bytes(), randr_kms));
+    mpkr_forked = TRY(fork_mpkr(policy().prf, ticket_.mpkr, responder.bytes(), randr_kms));
   }
   const PlainKeyData plain =
       forking ? encode_kemac_keys({&ticket_.mpki, &mpkr_forked}, ticket_.mpk_spi, session_keys)
               : encode_kemac_keys({&ticket_.mpki}, ticket_.mpk_spi, ticket_.session_keys);
 
   const Timestamp t = TRY(fresh_t(env));  // [6043-4.2.3.5-03]
-  const MessageKeys keys =
-      TRY(resolve_keys(suite, key_, csb_id, true, *message_.randr_r, Protects::integrity_and_keys));
+  const MessageKeys keys = TRY(
+      resolve_keys(suite, *key_, csb_id, true, *message().randr_r, Protects::integrity_and_keys));
   const ByteVector encrypted = TRY(seal_kemac(suite, keys, csb_id, t, plain));
   // [6043-4.2.3.5-01] [6043-4.2.3.5-02]
   MessageBuilder builder(DataType::resolve_resp, false, suite.prf, csb_id);
   builder.t(t).idr(IdRole::kms, kms_).kemac(suite.encr, encrypted);
   // [6043-4.2.3.5-12]
   if (forking) builder.idr(IdRole::responder, responder).randr(RandRole::kms, randr_kms);
-  return finish_with_mac(std::move(builder), suite, keys.auth, {message_.bytes});
+  return finish_with_mac(std::move(builder), suite, keys.auth, {message().bytes});
 }
 
 Result<ReceivedError> OpenedResolve::read_error(Bytes error) const {
   const MessageKeys keys =
-      TRY(resolve_keys(suite_of(message_.header.prf), key_, message_.header.csb_id, true,
-                       *message_.randr_r, Protects::integrity));
-  return mikey::read_error(TRY(Message::parse(error)), message_.header.prf, message_.header.csb_id,
-                           keys.auth);
+      TRY(resolve_keys(suite_of(message().header.prf), *key_, message().header.csb_id, true,
+                       *message().randr_r, Protects::integrity));
+  return mikey::read_error(TRY(Message::parse(error)), message().header.prf,
+                           message().header.csb_id, keys.auth);
 }
 
 }  // namespace keystub::mikey

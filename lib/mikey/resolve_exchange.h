@@ -50,7 +50,7 @@ class TicketResolve {
   static Result<TicketResolve> build(const Environment& env, DataType type,
                                      const Credentials& credentials, const TicketView& ticket);
 
-  ExchangeKey key_;
+  SharedPrf key_;  // with the exchange key
   ByteVector message_;
   ByteVector randr_r_;
   std::uint32_t csb_id_ = 0;
@@ -58,13 +58,20 @@ class TicketResolve {
   bool forking_ = false;
 };
 
+// A RESOLVE_INIT as it was read. The steps of the KMS share it.
+struct ResolveInit {
+  Message message;
+  TicketPolicy policy;
+  TicketDataView ticket_data;
+};
+
 // KMS's side, step 3: the ticket is genuine and open; with key forking Vr is verified, so that the
 // TRANSFER_INIT is known to come from the ticket's owner.
 class OpenedResolve {
  public:
-  const Message& message() const noexcept { return message_; }
+  const Message& message() const noexcept { return init_->message; }
   // The ticket's policy, now trustworthy.
-  const TicketPolicy& policy() const noexcept { return policy_; }
+  const TicketPolicy& policy() const noexcept { return init_->policy; }
   const Timestamp& issued_at() const noexcept { return ticket_.issued_at; }
   const TicketId& ticket_id() const noexcept { return ticket_id_; }
 
@@ -76,50 +83,41 @@ class OpenedResolve {
 
  private:
   friend class AuthenticatedResolve;
-  OpenedResolve(Message message, TicketPolicy policy, OpenedTicket ticket, TicketId id,
-                ExchangeKey key, Identity kms)
-      : message_(std::move(message)),
-        policy_(std::move(policy)),
+  OpenedResolve(std::shared_ptr<const ResolveInit> init, OpenedTicket ticket, TicketId id,
+                SharedPrf key, Identity kms)
+      : init_(std::move(init)),
         ticket_(std::move(ticket)),
         ticket_id_(id),
         key_(std::move(key)),
         kms_(std::move(kms)) {}
 
-  Message message_;
-  TicketPolicy policy_;
+  std::shared_ptr<const ResolveInit> init_;
   OpenedTicket ticket_;
   TicketId ticket_id_;
-  ExchangeKey key_;
+  SharedPrf key_;  // with the exchange key
   Identity kms_;
 };
 
 // KMS's side, step 2: the sender is authenticated, the ticket still closed.
 class AuthenticatedResolve {
  public:
-  const Message& message() const noexcept { return message_; }
+  const Message& message() const noexcept { return init_->message; }
   // Claims until open().
-  const TicketPolicy& claimed_policy() const noexcept { return policy_; }
+  const TicketPolicy& claimed_policy() const noexcept { return init_->policy; }
   // Names the TPK; absent: the KMS has to know.
-  std::optional<IdentityView> tpk_id() const noexcept { return ticket_data_.idr_psk; }
+  std::optional<IdentityView> tpk_id() const noexcept { return init_->ticket_data.idr_psk; }
 
-  Result<OpenedResolve> open(const Tpk& tpk) const;
+  Result<OpenedResolve> open(const Prepared<Tpk>& tpk) const;
   // An authenticated Error message about the RESOLVE_INIT.
   Result<ByteVector> refuse(const Environment& env, const Refusal& refusal) const;
 
  private:
   friend class ReceivedResolve;
-  AuthenticatedResolve(Message message, TicketPolicy policy, TicketDataView data, ExchangeKey key,
-                       Identity kms)
-      : message_(std::move(message)),
-        policy_(std::move(policy)),
-        ticket_data_(data),
-        key_(std::move(key)),
-        kms_(std::move(kms)) {}
+  AuthenticatedResolve(std::shared_ptr<const ResolveInit> init, SharedPrf key, Identity kms)
+      : init_(std::move(init)), key_(std::move(key)), kms_(std::move(kms)) {}
 
-  Message message_;
-  TicketPolicy policy_;
-  TicketDataView ticket_data_;
-  ExchangeKey key_;
+  std::shared_ptr<const ResolveInit> init_;
+  SharedPrf key_;  // with the exchange key
   Identity kms_;
 };
 
@@ -130,26 +128,23 @@ class ReceivedResolve {
   // message().header). Whether T is fresh, and of a type that can be, is for the caller to check.
   static Result<ReceivedResolve> parse(Bytes resolve_init);
 
-  const Message& message() const noexcept { return message_; }
-  const TicketPolicy& claimed_policy() const noexcept { return policy_; }
-  std::optional<IdentityView> tpk_id() const noexcept { return ticket_data_.idr_psk; }
-  const Timestamp& t() const noexcept { return *message_.t; }
+  const Message& message() const noexcept { return init_->message; }
+  const TicketPolicy& claimed_policy() const noexcept { return init_->policy; }
+  std::optional<IdentityView> tpk_id() const noexcept { return init_->ticket_data.idr_psk; }
+  const Timestamp& t() const noexcept { return *init_->message.t; }
   // The MAC or signature: names the message in a replay cache (RFC 6043 12.4).
-  Bytes proof() const noexcept { return message_.proof(); }
+  Bytes proof() const noexcept { return init_->message.proof(); }
 
   // As ReceivedRequest::authenticate, for `responder`, who is IDRr if that is there.
-  Result<AuthenticatedResolve> authenticate(const Psk& psk, const Identity& responder,
+  Result<AuthenticatedResolve> authenticate(const Prepared<Psk>& psk, const Identity& responder,
                                             const Identity& kms) const;
   Result<AuthenticatedResolve> authenticate(const PkAuthentication& pk, const Identity& responder,
                                             const Identity& kms) const;
 
  private:
-  ReceivedResolve(Message message, TicketPolicy policy, TicketDataView data)
-      : message_(std::move(message)), policy_(std::move(policy)), ticket_data_(data) {}
+  explicit ReceivedResolve(std::shared_ptr<const ResolveInit> init) : init_(std::move(init)) {}
 
-  Message message_;
-  TicketPolicy policy_;
-  TicketDataView ticket_data_;
+  std::shared_ptr<const ResolveInit> init_;
 };
 
 }  // namespace keystub::mikey

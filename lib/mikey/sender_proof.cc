@@ -198,21 +198,22 @@ Result<void> check_pk_payloads(const Message& message) {
   return {};
 }
 
-Result<ExchangeKey> verify_proof(const Message& message, const Identity& sender,
-                                 const Identity& kms, const Psk& psk) {
+Result<SharedPrf> verify_proof(const Message& message, const Identity& sender, const Identity& kms,
+                               const Prepared<Psk>& psk) {
   if (!message.v) return other_variant(message);
   const Suite& suite = suite_of(message.header.prf);
+  SharedPrf key = TRY(psk.prf(suite.prf));
   const MessageKeys keys =
-      TRY(derive_message_keys(suite, psk.reveal(), initial_context(message), Protects::integrity));
+      TRY(derive_message_keys(suite, *key, initial_context(message), Protects::integrity));
   TRY(verify_mac(suite, keys.auth, {message.without_mac(), sender.bytes(), kms.bytes()},
                  message.v->mac, message.place("V", "RFC 6043 5.5", message.v->mac.data())));
   // After the MAC: who cannot authenticate learns nothing about the key's length.
   TRY(check_rand(message, psk.size()));
-  return psk.retag<ExchangeKeyTag>();
+  return key;
 }
 
-Result<ExchangeKey> verify_proof(const Message& message, const Identity& sender,
-                                 const Identity& kms, const PkAuthentication& pk) {
+Result<SharedPrf> verify_proof(const Message& message, const Identity& sender, const Identity& kms,
+                               const PkAuthentication& pk) {
   if (message.v) return other_variant(message);
   const Suite& suite = suite_of(message.header.prf);
   Place at_certificate{message.name(), "CERT", pk_clause(message), message.bytes.size()};
@@ -233,7 +234,7 @@ Result<ExchangeKey> verify_proof(const Message& message, const Identity& sender,
   const EnvelopeKey key =
       TRY(pair->open_envelope(*message.pke, suite.key_octets,
                               message.place("PKE", "RFC 3830 6.3", message.pke->data.data())));
-  return key.retag<ExchangeKeyTag>();
+  return share_prf(suite.prf, key.reveal());
 }
 
 }  // namespace keystub::mikey

@@ -44,11 +44,11 @@ Result<ByteVector> finish_with_proof(const Environment& env, MessageBuilder&& bu
 // PKE, with an envelope key that is not to be cached, and SIGN with an algorithm that is known.
 Result<void> check_pk_payloads(const Message& message);
 
-// Verifies V with the pre-shared key of `sender`.
-Result<ExchangeKey> verify_proof(const Message& message, const Identity& sender,
-                                 const Identity& kms, const Psk& psk);
+// Verifies V with the pre-shared key of `sender`. Both return the PRF with the exchange key.
+Result<SharedPrf> verify_proof(const Message& message, const Identity& sender, const Identity& kms,
+                               const Prepared<Psk>& psk);
 // Validates the certificates of `sender`, then verifies SIGN, and only then opens PKE.
-Result<ExchangeKey> verify_proof(const Message& message, const Identity& sender,
-                                 const Identity& kms, const PkAuthentication& pk);
+Result<SharedPrf> verify_proof(const Message& message, const Identity& sender, const Identity& kms,
+                               const PkAuthentication& pk);
 
 }  // namespace keystub::mikey

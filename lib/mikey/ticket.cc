@@ -160,7 +160,7 @@ Result<TicketDataView> parse_ticket_data(const TicketView& ticket, std::string_v
 }
 
 Result<OpenedTicket> open_ticket(const TicketView& ticket, const TicketDataView& data,
-                                 const Tpk& tpk, std::string_view message) {
+                                 const Prepared<Tpk>& tpk, std::string_view message) {
   const Place place{message, "TICKET", "RFC 6043 A.1", ticket.ticket_data_offset};
   if (ticket.policy.prf > PrfFunc::hmac_sha_256) {
     return invalid_ticket("the ticket's PRF is unassigned", place);

@@ -7,13 +7,14 @@
 #include "base/random.h"
 #include "mikey/keys.h"
 #include "mikey/payload/ticket_policy.h"
+#include "mikey/prf.h"
 #include "mikey/suite.h"
 
 namespace keystub::mikey {
 
 // A ticket protection key and its name (IDRpsk of the Ticket Data).
 struct TicketProtection {
-  Tpk key;
+  Prepared<Tpk> key;
   std::string id;
   // Implementation-specific octets of THDR.
   std::string thdr;
@@ -68,7 +69,7 @@ struct OpenedTicket {
 
 // Verifies the MAC over the TICKET payload and decrypts its keys.
 Result<OpenedTicket> open_ticket(const TicketView& ticket, const TicketDataView& data,
-                                 const Tpk& tpk, std::string_view message);
+                                 const Prepared<Tpk>& tpk, std::string_view message);
 
 // Names a ticket in audit and revocation: the first 16 octets of SHA-256 over the MAC of the V
 // payload of its Ticket Data.

@@ -225,7 +225,7 @@ void prove_and_seal(PrfFunc prf) {
 
   hide(call.alice.psk);
   hide(call.bob.psk);
-  hide(call.tpk.key);
+  call.tpk.key = hidden_key<Tpk>(33);
   const TicketRequest request = TicketRequest::start(env, call.alice, policy_of(prf)).value();
   publish(request.message());
   publish(call.grant(request, env));

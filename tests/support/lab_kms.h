@@ -34,7 +34,7 @@ class LabKms {
     const std::string id = "tpk of " + uri;
     mikey::TicketProtection shared{env_.random.secret<mikey::TpkTag>(32).value(), id, {}};
     shared_tpks_.insert_or_assign(
-        id, SharedTpk{uri, mikey::TicketProtection{shared.key.clone(), id, {}}});
+        id, SharedTpk{uri, shared});
     return shared;
   }
 

@@ -31,7 +31,7 @@ class Tickets : public Exchanges {
     body.insert(body.end(), {0, 0});  // no Initiator Data
     return body;
   }
-  static Result<OpenedTicket> open(const ByteVector& payload, const Tpk& tpk) {
+  static Result<OpenedTicket> open(const ByteVector& payload, const Prepared<Tpk>& tpk) {
     const TicketView ticket = view(payload);
     const TicketDataView data = TRY(parse_ticket_data(ticket, "ticket"));
     return open_ticket(ticket, data, tpk, "ticket");
