@@ -71,6 +71,11 @@ Result<void> ReceivedTransfer::check_early(const ResponderProfile& profile, Wall
                   "the 128-bit suite is not accepted here; use PRF-HMAC-SHA-256", at_header);
   }
   TRY(at(at_ticket, policy_.check_valid_at(now)));
+  if (policy_.trr && !profile.accept_rekeying) {  // [6043-6.10-27] [6043-6.10-29]
+    return refuse(Category::denied, ErrorNo::invalid_tppar,
+                  "the ticket demands that keys are renewed (TRr), which is not done here",
+                  at_ticket);
+  }
   if (forking) {
     TRY(check_vi(message_));
   } else if (!message_.ticket->initiator_data.empty()) {  // [6043-6.10-34]

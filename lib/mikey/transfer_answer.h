@@ -17,6 +17,8 @@ struct ResponderProfile {
   bool require_single_tls_session = true;
   // Session keys from the initiator, in a KEMAC of TRANSFER_INIT.
   bool accept_initiator_keys = false;
+  // Tickets that demand rekeying (TRr): whoever accepts them renews keys in time, by CSB updating.
+  bool accept_rekeying = false;
 };
 
 struct ResponseParameters {

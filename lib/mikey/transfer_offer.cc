@@ -72,7 +72,11 @@ Result<void> TransferOffer::build(const Environment& env) {
   const Suite& suite = sending_suite(env, granted.policy.prf);
   const std::size_t longest_key = std::max(
       {granted.mpki.size(), longest_tgk(granted.session_keys), longest_tgk(parameters_.keys)});
-  csb_id_ = TRY(fresh_csb_id(env));
+  // "An Initiator MUST check for collisions when choosing the ID". [3830-6.1-04] [3830-6.1-05]
+  do {
+    csb_id_ = TRY(fresh_csb_id(env));
+  } while (std::ranges::find(parameters_.csb_ids_in_use, csb_id_) !=
+           parameters_.csb_ids_in_use.end());
   if (parameters_.group_randr_i.empty()) {
     randr_i_ = TRY(env.random.bytes(std::max(suite.key_octets, longest_key)));
   } else {

@@ -24,6 +24,8 @@ struct OfferParameters {
   std::vector<SessionKey> keys = {};
   // What the answer may add of its own.
   AcceptedAdditions accepted = {};
+  // CSB IDs of the bundles that we have with the responder already: the new one is another.
+  std::vector<std::uint32_t> csb_ids_in_use = {};
   // RANDRi of a group whose key is a TGK or GTGK: the same in all its Ticket Transfers, each with a
   // ticket of its own (section 9). At least as long as the longest key; needs G = 0, since RANDRr
   // would differ. Empty: fresh.
@@ -37,8 +39,8 @@ std::vector<CryptoSession> tls_session(const std::vector<SessionKey>& keys,
 // Keeps the ticket until the last answer is judged.
 class TransferOffer {
  public:
-  // Builds TRANSFER_INIT (draws CSB ID, then RANDRi). A ticket without flag J is used up by this
-  // (conflict if it was before).
+  // Builds TRANSFER_INIT (draws CSB ID, again if it is in use, then RANDRi). A ticket without flag
+  // J is used up by this (conflict if it was before).
   static Result<TransferOffer> start(const Environment& env,
                                      std::shared_ptr<const GrantedTicket> ticket,
                                      OfferParameters parameters);
