@@ -405,6 +405,7 @@ Result<void> Call::responder_receives_offer(Bytes octets, const Instead& instead
   profile.accept_128_bit_suite = true;
   profile.require_forking = false;
   profile.require_single_tls_session = false;
+  profile.accept_rekeying = true;
   TRY(received.check_early(profile, time_of(instead, received.t())));
   const Json& in = inputs_.at("resolve");
   Step init(*this, {&in.at("t_init")},

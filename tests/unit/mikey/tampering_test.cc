@@ -109,6 +109,7 @@ class Parties {
     profile.own_identities = {responder_.self};
     profile.accept_128_bit_suite = true;
     profile.require_single_tls_session = false;
+    profile.accept_rekeying = true;
     TRY(received.check_early(profile, received.t().to_wall_time()));
     VectorClock clock;
     clock.push(s_.input("resolve_init_t"));

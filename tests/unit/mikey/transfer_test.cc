@@ -278,7 +278,7 @@ TEST_F(Transfers, WithoutETheResponderOpensTheTicketOfTheKmsItself) {
   ASSERT_TRUE(received.check_early(profile_, clock_.now()).has_value());
   EXPECT_EQ(received.tpk_id().value()->text(), "tpk-1");
   const auto transfer =
-      received.verify(received.open_from_kms(protection().key).value(), bob_.self).value();
+      received.verify(received.open_from_kms(Tpk(ByteVector(32, 9))).value(), bob_.self).value();
   const TransferAnswer answer = transfer.respond(env_, {bob_.self, {}, {}, {}}).value();
   EXPECT_EQ(offered.accept(answer.message).value().sessions[0].tek,
             answer.established.sessions[0].tek);
@@ -289,7 +289,7 @@ TEST_F(Transfers, WithoutETheResponderOpensTheTicketOfTheKmsItself) {
       TransferOffer::start(env_, ticket_with(flags("DEFGHNO")), to_bob({srtp({1})}, {policy_1_}))
           .value();
   const auto refused =
-      ReceivedTransfer::parse(for_the_kms.message()).value().open_from_kms(protection().key);
+      ReceivedTransfer::parse(for_the_kms.message()).value().open_from_kms(Tpk(ByteVector(32, 9)));
   ASSERT_FALSE(refused.has_value());
   EXPECT_NE(refused.error().text().find("E = 1"), std::string::npos);
 }
@@ -303,11 +303,12 @@ TEST_F(Transfers, ATicketUnderAKeyOfTheTwoPeersIsOpenedInTheNameOfItsOwner) {
       TransferOffer::start(env_, std::move(ticket), to_bob({srtp({1})}, {policy_1_})).value();
   const auto received = ReceivedTransfer::parse(offered.message()).value();
   const Identity carol = Identity::uri("sip:carol@example.com");
-  EXPECT_FALSE(received.open_from_initiator(protection().key, carol).has_value());
-  EXPECT_FALSE(received.open_from_kms(protection().key).has_value()) << "D = 0";
+  EXPECT_FALSE(received.open_from_initiator(Tpk(ByteVector(32, 9)), carol).has_value());
+  EXPECT_FALSE(received.open_from_kms(Tpk(ByteVector(32, 9))).has_value()) << "D = 0";
   const auto transfer =
       received
-          .verify(received.open_from_initiator(protection().key, alice_.self).value(), bob_.self)
+          .verify(received.open_from_initiator(Tpk(ByteVector(32, 9)), alice_.self).value(),
+                  bob_.self)
           .value();
   const TransferAnswer answer = transfer.respond(env_, {bob_.self, {}, {}, {}}).value();
   EXPECT_TRUE(offered.accept(answer.message).has_value());
