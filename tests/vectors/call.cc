@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <deque>
+#include <fstream>
 #include <stdexcept>
 
 #include "tests/support/fake_clock.h"
+#include "tests/vectors/openssl_salt.h"
 
 namespace keystub::vectors {
 namespace {
@@ -33,6 +35,30 @@ class StreamRandom final : public RandomSource {
 };
 
 std::uint64_t number(const Json& hex) { return std::stoull(hex.get<std::string>(), nullptr, 16); }
+
+Certificate certificate(const std::string& name) {
+  const std::string pem = test_keys().at(name).at("certificate");
+  return Certificate::from_pem(pem).value().front();
+}
+PrivateKey private_key(const std::string& name) {
+  const std::string pem = test_keys().at(name).at("private_key");
+  return PrivateKey::from_pem(PrivateKeyPem(as_bytes(pem))).value();
+}
+
+// What the KMS authenticates holders of certificates with.
+struct KmsKeys {
+  explicit KmsKeys(const Instead& instead)
+      : anchors(TrustAnchors::make({certificate(anchor(instead))}).value()),
+        pairs{KmsKeyPair::make(certificate("kms"), private_key("kms")).value()} {}
+
+  static std::string anchor(const Instead& instead) {
+    return instead.is_object() ? instead.value("trust_anchor", "root") : "root";
+  }
+  PkAuthentication at(WallTime now) const { return {anchors, pairs, now}; }
+
+  TrustAnchors anchors;
+  std::vector<KmsKeyPair> pairs;
+};
 
 template <class T>
 T played(Result<T> result, std::string_view step) {
@@ -82,11 +108,31 @@ std::string initial_of(const std::string& message) {
   return message.ends_with("_RESP") ? message.substr(0, message.size() - 4) + "INIT" : message;
 }
 
+// What the public-key variant draws after the RAND: envelope key, padding of PKE.
+ByteVector envelope_randomness(const Json* pk) {
+  if (pk == nullptr) return {};
+  ByteVector all = octets(pk->at("envelope_key"));
+  const ByteVector padding = octets(pk->at("padding"));
+  all.insert(all.end(), padding.begin(), padding.end());
+  return all;
+}
+ByteVector pss_salt(const Json* pk) {
+  return pk != nullptr && pk->contains("pss_salt") ? octets(pk->at("pss_salt")) : ByteVector();
+}
+
 bool carries_keys(const std::string& message) {
   return message == "REQUEST_RESP" || message == "RESOLVE_RESP";
 }
 
 }  // namespace
+
+const Json& test_keys() {
+  static const Json kKeys = [] {
+    std::ifstream file(KEYSTUB_SOURCE_DIR "/tests/vectors/test_keys.json");
+    return Json::parse(file);
+  }();
+  return kKeys;
+}
 
 // The clock and the randomness of one step.
 class Call::Step final : public TimestampSource {
@@ -118,9 +164,21 @@ Call::Call(const Json& inputs) : inputs_(inputs) {
   for (const auto& [role, uri] : inputs.at("identities").items()) {
     identities_.emplace(role, Identity::uri(uri.get<std::string>()));
   }
-  responder_ = credentials("responder", "psk_r");
-  if (inputs.at("mode") == 1) {
-    initiator_ = credentials("initiator", "psk_i");
+  if (inputs_.contains("pk_r")) {
+    responder_pk_.emplace(pk_credentials("responder", inputs_.at("pk_r")));
+    resolve_key_ = octets(inputs_.at("pk_r").at("envelope_key"));
+  } else {
+    responder_psk_.emplace(psk_credentials("responder", inputs_.at("psk_r")));
+    resolve_key_ = octets(inputs_.at("psk_r").at("key"));
+  }
+  if (inputs_.contains("pk_i")) {
+    initiator_pk_.emplace(pk_credentials("initiator", inputs_.at("pk_i")));
+    request_key_ = octets(inputs_.at("pk_i").at("envelope_key"));
+  } else if (inputs_.contains("psk_i")) {
+    initiator_psk_.emplace(psk_credentials("initiator", inputs_.at("psk_i")));
+    request_key_ = octets(inputs_.at("psk_i").at("key"));
+  }
+  if (inputs_.at("mode") == 1) {
     play_request();
   } else {
     issue();
@@ -129,10 +187,24 @@ Call::Call(const Json& inputs) : inputs_(inputs) {
   play_resolve_and_answer();
 }
 
-KmsCredentials Call::credentials(const std::string& role, const std::string& psk) const {
-  const Json& known_as = inputs_.at(psk);
-  return {identities_.at(role), identities_.at("kms"), known_as.at("id"),
-          Psk(octets(known_as.at("key")))};
+KmsCredentials Call::psk_credentials(const std::string& role, const Json& psk) const {
+  return {identities_.at(role), identities_.at("kms"), psk.at("id"), Psk(octets(psk.at("key")))};
+}
+
+PkCredentials Call::pk_credentials(const std::string& role, const Json& pk) const {
+  CertificateChain chain;
+  for (const Json& name : pk.at("certificates")) chain.push_back(certificate(name));
+  return {identities_.at(role),
+          identities_.at("kms"),
+          std::move(chain),
+          private_key(pk.at("certificates").front()),
+          KmsCertificate::pinned(certificate("kms")).value(),
+          static_cast<SignatureType>(pk.at("signature_type").get<int>())};
+}
+
+bool Call::uses_certificates(const std::string& message) const {
+  return (message == "REQUEST_INIT" && initiator_pk_) ||
+         (message == "RESOLVE_INIT" && responder_pk_);
 }
 
 TicketProtection Call::protection() const {
@@ -218,15 +290,20 @@ bool Call::has(const std::string& name) const {
 
 void Call::play_request() {
   const Json& in = inputs_.at("request");
-  Step init(*this, {&in.at("t_init")}, {octets(in.at("csb_id")), octets(in.at("randr_i"))});
   const TicketPolicy wish = policy(inputs_.at("policy"));
-  request_.emplace(played(TicketRequest::start(init.env(), initiator_, wish), "REQUEST_INIT"));
+  const auto start = [&](const auto& credentials, const Json* pk) {
+    Step init(*this, {&in.at("t_init")},
+              {octets(in.at("csb_id")), octets(in.at("randr_i")), envelope_randomness(pk)});
+    const OpenSslSalt salt(pss_salt(pk));
+    return played(TicketRequest::start(init.env(), credentials, wish), "REQUEST_INIT");
+  };
+  request_.emplace(initiator_pk_ ? start(*initiator_pk_, &inputs_.at("pk_i"))
+                                 : start(*initiator_psk_, nullptr));
   const ByteVector& request_init = add("REQUEST_INIT", to_vector(request_->message()));
 
   Step resp(*this, {&inputs_.at("ticket").at("t"), &in.at("t_resp")}, {ticket_randomness()});
-  const auto received = played(ReceivedRequest::parse(request_init), "REQUEST_INIT");
-  authenticated_request_.emplace(played(
-      received.authenticate(initiator_.psk, initiator_.self, initiator_.kms), "REQUEST_INIT"));
+  authenticated_request_.emplace(
+      played(authenticate_request(request_init, nullptr), "REQUEST_INIT"));
   const TicketPolicy granted = policy(
       inputs_.contains("granted_policy") ? inputs_.at("granted_policy") : inputs_.at("policy"));
   const auto grant = played(
@@ -258,31 +335,30 @@ void Call::play_resolve_and_answer() {
   const ByteVector& transfer_init = message("TRANSFER_INIT");
   const auto received = played(ReceivedTransfer::parse(transfer_init), "TRANSFER_INIT");
   const Json& in = inputs_.at("resolve");
-  Step init(*this, {&in.at("t_init")}, {octets(in.at("csb_id")), octets(in.at("randr_r"))});
-  resolve_.emplace(
-      played(TicketResolve::start(init.env(), responder_, received.ticket()), "RESOLVE_INIT"));
+  resolve_.emplace(played(start_resolve(received.ticket()), "RESOLVE_INIT"));
   const ByteVector& resolve_init = add("RESOLVE_INIT", to_vector(resolve_->message()));
 
   Step resp(*this, {&in.at("t_resp")},
             {in.contains("randr_kms") ? octets(in.at("randr_kms")) : ByteVector()});
-  authenticated_resolve_.emplace(played(authenticate(resolve_init, nullptr), "RESOLVE_INIT"));
+  authenticated_resolve_.emplace(
+      played(authenticate_resolve(resolve_init, nullptr), "RESOLVE_INIT"));
   opened_resolve_.emplace(played(authenticated_resolve_->open(protection().key), "RESOLVE_INIT"));
-  const ByteVector& resolve_resp =
-      add("RESOLVE_RESP",
-          played(opened_resolve_->respond(resp.env(), responder_.self), "RESOLVE_RESP"));
+  const ByteVector& resolve_resp = add(
+      "RESOLVE_RESP",
+      played(opened_resolve_->respond(resp.env(), identities_.at("responder")), "RESOLVE_RESP"));
   ResolvedTicket resolved = played(resolve_->finish(resolve_resp), "RESOLVE_RESP");
   mpkr_forked_ = resolved.mpkr_forked.clone();
   for (const SessionKey& key : resolved.session_keys) forked_keys_.push_back(key.clone());
 
   const auto verified =
-      played(received.verify(std::move(resolved), responder_.self), "TRANSFER_INIT");
+      played(received.verify(std::move(resolved), identities_.at("responder")), "TRANSFER_INIT");
   const Json& transfer = inputs_.at("transfer");
   const bool responds = transfer.contains("t_resp");
   const Json no_time = "00";
   Step answering(*this, {responds ? &transfer.at("t_resp") : &no_time},
                  {transfer.contains("randr_r") ? octets(transfer.at("randr_r")) : ByteVector()});
-  TransferAnswer answer =
-      played(verified.respond(answering.env(), {responder_.self, {}, {}}), "TRANSFER_RESP");
+  TransferAnswer answer = played(
+      verified.respond(answering.env(), {identities_.at("responder"), {}, {}}), "TRANSFER_RESP");
   established_ = std::move(answer.established);
   if (!responds) return;
   const EstablishedTransfer accepted =
@@ -297,8 +373,8 @@ void Call::play_resolve_and_answer() {
 // --- What comes out ------------------------------------------------------------------------
 
 Bytes Call::inkey_of(const std::string& message) const {
-  if (message.starts_with("REQUEST")) return initiator_.psk.reveal();
-  if (message.starts_with("RESOLVE")) return responder_.psk.reveal();
+  if (message.starts_with("REQUEST")) return request_key_;
+  if (message.starts_with("RESOLVE")) return resolve_key_;
   const bool forked = message == "TRANSFER_RESP" && forking();
   return forked ? mpkr_forked_.reveal() : ticket_->mpki.reveal();
 }
@@ -368,22 +444,50 @@ Result<void> Call::receive(const std::string& name, Bytes octets, const Instead&
   return outcome(offer_->accept(octets));
 }
 
-Result<void> Call::kms_receives_request(Bytes octets, const Instead& instead) const {
-  const auto received = TRY(ReceivedRequest::parse(octets));
+Result<AuthenticatedRequest> Call::authenticate_request(Bytes request_init,
+                                                        const Instead& instead) const {
+  const auto received = TRY(ReceivedRequest::parse(request_init));
+  const Identity& self = identities_.at("initiator");
+  const Identity& kms = identities_.at("kms");
+  if (initiator_pk_) {
+    const KmsKeys keys(instead);
+    return received.authenticate(keys.at(time_of(instead, received.t())), self, kms);
+  }
   const Psk psk(octets_or(instead, "psk_i", inputs_.at("psk_i").at("key")));
-  return outcome(received.authenticate(psk, initiator_.self, initiator_.kms));
+  return received.authenticate(psk, self, kms);
 }
 
-Result<AuthenticatedResolve> Call::authenticate(Bytes resolve_init, const Instead& instead) const {
+Result<AuthenticatedResolve> Call::authenticate_resolve(Bytes resolve_init,
+                                                        const Instead& instead) const {
   const auto received = TRY(ReceivedResolve::parse(resolve_init));
+  const Identity& self = identities_.at("responder");
+  const Identity& kms = identities_.at("kms");
+  if (responder_pk_) {
+    const KmsKeys keys(instead);
+    return received.authenticate(keys.at(time_of(instead, received.t())), self, kms);
+  }
   const Psk psk(octets_or(instead, "psk_r", inputs_.at("psk_r").at("key")));
-  return received.authenticate(psk, responder_.self, responder_.kms);
+  return received.authenticate(psk, self, kms);
+}
+
+Result<TicketResolve> Call::start_resolve(const TicketView& ticket) const {
+  const Json& in = inputs_.at("resolve");
+  const Json* pk = responder_pk_ ? &inputs_.at("pk_r") : nullptr;
+  Step init(*this, {&in.at("t_init")},
+            {octets(in.at("csb_id")), octets(in.at("randr_r")), envelope_randomness(pk)});
+  const OpenSslSalt salt(pss_salt(pk));
+  if (responder_pk_) return TicketResolve::start(init.env(), *responder_pk_, ticket);
+  return TicketResolve::start(init.env(), *responder_psk_, ticket);
 }
 
 Result<OpenedResolve> Call::open(Bytes resolve_init, const Instead& instead) const {
-  const auto authenticated = TRY(authenticate(resolve_init, instead));
+  const auto authenticated = TRY(authenticate_resolve(resolve_init, instead));
   const Tpk tpk(octets_or(instead, "tpk", inputs_.at("tpk").at("key")));
   return authenticated.open(tpk);
+}
+
+Result<void> Call::kms_receives_request(Bytes octets, const Instead& instead) const {
+  return outcome(authenticate_request(octets, instead));
 }
 
 Result<void> Call::kms_receives_resolve(Bytes octets, const Instead& instead) const {
@@ -396,7 +500,7 @@ Result<void> Call::kms_receives_resolve(Bytes octets, const Instead& instead) co
 // Early checks, then the KMS, then the verification with the keys that it returned.
 Result<void> Call::responder_receives_offer(Bytes octets, const Instead& instead) const {
   const auto received = TRY(ReceivedTransfer::parse(octets));
-  Identity self = responder_.self;
+  Identity self = identities_.at("responder");
   if (instead.is_object() && instead.contains("identity")) {
     self = Identity::uri(instead.at("identity"));
   }
@@ -408,14 +512,12 @@ Result<void> Call::responder_receives_offer(Bytes octets, const Instead& instead
   profile.accept_rekeying = true;
   TRY(received.check_early(profile, time_of(instead, received.t())));
   const Json& in = inputs_.at("resolve");
-  Step init(*this, {&in.at("t_init")},
-            {vectors::octets(in.at("csb_id")), vectors::octets(in.at("randr_r"))});
-  const auto resolve = TRY(TicketResolve::start(init.env(), responder_, received.ticket()));
+  const auto resolve = TRY(start_resolve(received.ticket()));
   const OpenedResolve opened = TRY(open(resolve.message(), nullptr));
   Step resp(*this, {&in.at("t_resp")},
             {in.contains("randr_kms") ? vectors::octets(in.at("randr_kms")) : ByteVector()});
-  const ByteVector response = TRY(opened.respond(resp.env(), responder_.self));
-  return outcome(received.verify(TRY(resolve.finish(response)), responder_.self));
+  const ByteVector response = TRY(opened.respond(resp.env(), identities_.at("responder")));
+  return outcome(received.verify(TRY(resolve.finish(response)), identities_.at("responder")));
 }
 
 // --- Error messages ------------------------------------------------------------------------

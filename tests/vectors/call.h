@@ -21,8 +21,12 @@ using Json = nlohmann::ordered_json;
 inline ByteVector octets(const Json& hex) { return from_hex(hex.get<std::string>()).value(); }
 
 // What a receiver has or knows instead of what the call gives it: "psk_i", "psk_r", "tpk" (keys),
-// "identity" (its own), "now" (NTP). An object of the file, or null.
+// "identity" (its own), "trust_anchor" (a certificate, by name), "now" (NTP). An object of the
+// file, or null.
 using Instead = Json;
+
+// The certificates and RSA keys of the file, by name: made once, for tests alone.
+const Json& test_keys();
 
 class Call {
  public:
@@ -41,6 +45,7 @@ class Call {
   Json results() const;
 
   const mikey::Suite& suite() const { return *suite_; }
+  bool uses_certificates(const std::string& message) const;
   bool forking() const { return ticket_->policy.flags.has(mikey::TicketFlag::i_forking); }
   // "initiator", "responder", "kms": the party that receives a message.
   static std::string receiver_of(const std::string& message);
@@ -68,7 +73,8 @@ class Call {
 
   class Step;
 
-  mikey::KmsCredentials credentials(const std::string& role, const std::string& psk) const;
+  mikey::KmsCredentials psk_credentials(const std::string& role, const Json& psk) const;
+  mikey::PkCredentials pk_credentials(const std::string& role, const Json& pk) const;
   mikey::TicketProtection protection() const;
   mikey::TicketPolicy policy(const Json& json) const;
   std::vector<mikey::CryptoSession> sessions() const;
@@ -77,9 +83,12 @@ class Call {
   Bytes inkey_of(const std::string& message) const;
   mikey::MessageContext context_of(const std::string& message) const;
 
-  Result<mikey::AuthenticatedResolve> authenticate(Bytes resolve_init,
-                                                   const Instead& instead) const;
+  Result<mikey::AuthenticatedRequest> authenticate_request(Bytes request_init,
+                                                           const Instead& instead) const;
+  Result<mikey::AuthenticatedResolve> authenticate_resolve(Bytes resolve_init,
+                                                           const Instead& instead) const;
   Result<mikey::OpenedResolve> open(Bytes resolve_init, const Instead& instead) const;
+  Result<mikey::TicketResolve> start_resolve(const mikey::TicketView& ticket) const;
   Result<void> kms_receives_request(Bytes octets, const Instead& instead) const;
   Result<void> kms_receives_resolve(Bytes octets, const Instead& instead) const;
   Result<void> responder_receives_offer(Bytes octets, const Instead& instead) const;
@@ -88,8 +97,14 @@ class Call {
   const mikey::Suite* suite_;
   mikey::TsType ts_type_;
   std::map<std::string, mikey::Identity> identities_;
-  mikey::KmsCredentials initiator_;
-  mikey::KmsCredentials responder_;
+  // How each end is known to the KMS: one of the two.
+  std::optional<mikey::KmsCredentials> initiator_psk_;
+  std::optional<mikey::KmsCredentials> responder_psk_;
+  std::optional<mikey::PkCredentials> initiator_pk_;
+  std::optional<mikey::PkCredentials> responder_pk_;
+  // What the Ticket Request and the Ticket Resolve are protected with: the PSK or the envelope key.
+  ByteVector request_key_;
+  ByteVector resolve_key_;
   // Octets stay where they are: parsed messages are views into them.
   std::deque<std::pair<std::string, ByteVector>> messages_;
   std::optional<mikey::TicketRequest> request_;

@@ -11,6 +11,7 @@ std::string document() {
   file["name"] = "keystub-mikey-1";
   file["specification"] = "RFC 6043";
   file["values"] = kHowValuesAreMade;
+  file["test_keys"] = test_keys();
   std::map<std::string, Call> calls;
   for (const Exchange& exchange : exchanges()) {
     const Call& call = calls.try_emplace(exchange.id, exchange.inputs).first->second;

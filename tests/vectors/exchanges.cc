@@ -2,6 +2,7 @@
 
 #include <openssl/evp.h>
 
+#include <algorithm>
 #include <functional>
 
 namespace keystub::vectors {
@@ -37,6 +38,12 @@ class Maker {
     }
     return to_hex(Bytes(all).first(octets));
   }
+  // Padding of RSA: no octet is zero.
+  std::string padding(const std::string& name, std::size_t octets) const {
+    ByteVector all = from_hex(hex(name, octets)).value();
+    std::ranges::replace(all, std::uint8_t{0}, std::uint8_t{1});
+    return to_hex(all);
+  }
   // T, `second` seconds after the beginning.
   std::string t(const std::string& name, std::uint64_t second) const {
     return ntp_utc_32(kBegin + second) + hex(name, 4);
@@ -61,11 +68,11 @@ struct Row {
   const char* flags;
   std::vector<Key> keys = {kTgk};
   // What is special about it.
-  std::function<void(Json& inputs)> change = nullptr;
+  std::function<void(Json& inputs, const Maker& make)> change = nullptr;
 };
 
 // AES-KW takes key data of a multiple of 8 octets: SPIs of 3 octets make it so.
-void with_key_wrap(Json& in) {
+void with_key_wrap(Json& in, const Maker&) {
   const auto shorten = [](Json& spi) { spi = spi.get<std::string>().substr(0, 6); };
   shorten(in["ticket"]["mpk_spi"]);
   for (Json& key : in["ticket"]["session_keys"]) shorten(key["spi"]);
@@ -74,7 +81,7 @@ void with_key_wrap(Json& in) {
 
 // Other types of timestamp for T.
 auto with_timestamps(mikey::TsType type) {
-  return [type](Json& in) {
+  return [type](Json& in, const Maker&) {
     in["ts_type"] = static_cast<int>(type);
     if (type == mikey::TsType::ntp) return;  // as long as NTP-UTC
     int counter = 0;
@@ -89,6 +96,30 @@ auto with_timestamps(mikey::TsType type) {
       t = type == mikey::TsType::counter ? ntp_utc_32(static_cast<std::uint64_t>(++counter))
                                          : t.get<std::string>().substr(0, 8);
     }
+  };
+}
+
+// Certificates instead of a PSK, for one end.
+void certify(Json& in, const Maker& make, const std::string& end, mikey::SignatureType type) {
+  constexpr std::size_t kModulusOctets = 256;
+  constexpr std::size_t kAroundPadding = 3;
+  const auto octets = in["ticket"]["mpk"].get<std::string>().size() / 2;
+  const std::string name = "pk_" + end + " ";
+  Json pk{{"certificates", {end == "i" ? "alice" : "bob", "intermediate"}},
+          {"signature_type", static_cast<int>(type)},
+          {"envelope_key", make.hex(name + "envelope_key", octets)},
+          {"padding", make.padding(name + "padding", kModulusOctets - kAroundPadding - octets)}};
+  if (type == mikey::SignatureType::rsa_pss) {
+    pk["pss_salt"] = make.hex(name + "pss_salt", octets == 32 ? 32 : 20);
+  }
+  in.erase("psk_" + end);
+  in["pk_" + end] = std::move(pk);
+}
+// For both.
+auto with_certificates(mikey::SignatureType type) {
+  return [type](Json& in, const Maker& make) {
+    if (in["mode"] == 1) certify(in, make, "i", type);
+    certify(in, make, "r", type);
   };
 }
 
@@ -170,13 +201,13 @@ Json inputs_of(const Row& row) {
         tls_session(ticket["session_keys"][i]["spi"], static_cast<int>(i + 1)));
   }
   in["security_policies"] = Json::array();
-  if (row.change) row.change(in);
+  if (row.change) row.change(in, make);
   return in;
 }
 
 // An SRTP session under policy 0, and the policy (RFC 3830 6.10.1: AES-CM, 128-bit session keys,
 // HMAC-SHA-1, 160-bit authentication keys, 112-bit salts, authentication on, 80-bit tags).
-void with_srtp(Json& in) {
+void with_srtp(Json& in, const Maker&) {
   Json& session = in["crypto_sessions"][0];
   session["prot_type"] = 0;
   session["policies"] = {0};
@@ -246,7 +277,7 @@ const std::vector<Row>& rows() {
        kSuite256,
        "DEFGHINO",
        {kTgk, kTgk},
-       [](Json& in) {
+       [](Json& in, const Maker&) {
          in["crypto_sessions"].push_back(tls_session(in["ticket"]["session_keys"][0]["spi"], 200));
        }},
       {"mode1-256-reusable",
@@ -259,7 +290,7 @@ const std::vector<Row>& rows() {
        kSuite256,
        "DEFGHIJNO",
        {kTgk},
-       [](Json& in) {
+       [](Json& in, const Maker&) {
          in["granted_policy"] = in["policy"];
          in["granted_policy"]["flags"] = "DEFGHIKNO";
          in["granted_policy"]["tre"] = ntp_utc_32(kBegin + 3600);
@@ -270,14 +301,14 @@ const std::vector<Row>& rows() {
        kSuite256,
        "DEFGHINO",
        {kTgk},
-       [](Json& in) { in["policy"]["idr_r"] = {"sip:*@example.com"}; }},
+       [](Json& in, const Maker&) { in["policy"]["idr_r"] = {"sip:*@example.com"}; }},
       {"mode1-256-lean",
        "mode 1, 256-bit suite, ticket without validity times, IDRkms and IDRpsk; MIKEY base ticket",
        1,
        kSuite256,
        "DEFGHINO",
        {kTgk},
-       [](Json& in) {
+       [](Json& in, const Maker&) {
          in["policy"]["ticket_type"] = {1, 1, 1};
          in["policy"].erase("idr_kms");
          in["policy"].erase("trs");
@@ -294,7 +325,7 @@ const std::vector<Row>& rows() {
        kSuite256,
        "DEFGHINO",
        {kTgk},
-       [](Json& in) {
+       [](Json& in, const Maker&) {
          in["policy"]["trr"] = ntp_utc_32(600);
          in["policy"]["idr_app"] = {"urn:urn-7:3gpp-service.ims.icsi.mcptt"};
          in["policy"]["idr_r"] = {"sip:carol@example.com", kBob};
@@ -335,6 +366,50 @@ const std::vector<Row>& rows() {
        kSuite256, "EFGHILNO"},
       {"mode3-256-plain", "mode 3, self-issued ticket, 256-bit suite, no key forking", 3, kSuite256,
        "EFGHLNO"},
+      {"pk-mode1-128",
+       "mode 1, 128-bit suite, certificates; RSA PKCS #1 v1.5 with SHA-1",
+       1,
+       kSuite128,
+       "DEFGHINO",
+       {kTgk},
+       with_certificates(mikey::SignatureType::rsa_pkcs1)},
+      {"pk-mode1-256",
+       "mode 1, 256-bit suite, certificates; RSA PKCS #1 v1.5 with SHA-256",
+       1,
+       kSuite256,
+       "DEFGHINO",
+       {kTgk},
+       with_certificates(mikey::SignatureType::rsa_pkcs1)},
+      {"pk-mode1-128-pss",
+       "mode 1, 128-bit suite, certificates; RSA PSS with SHA-1",
+       1,
+       kSuite128,
+       "DEFGHINO",
+       {kTgk},
+       with_certificates(mikey::SignatureType::rsa_pss)},
+      {"pk-mode1-256-pss",
+       "mode 1, 256-bit suite, certificates; RSA PSS with SHA-256",
+       1,
+       kSuite256,
+       "DEFGHINO",
+       {kTgk},
+       with_certificates(mikey::SignatureType::rsa_pss)},
+      {"pk-mode1-256-mixed",
+       "mode 1, 256-bit suite: the initiator has a PSK, the responder a certificate",
+       1,
+       kSuite256,
+       "DEFGHINO",
+       {kTgk},
+       [](Json& in, const Maker& make) {
+         certify(in, make, "r", mikey::SignatureType::rsa_pkcs1);
+       }},
+      {"pk-mode3-256",
+       "mode 3, 256-bit suite, the responder has a certificate",
+       3,
+       kSuite256,
+       "EFGHILNO",
+       {kTgk},
+       with_certificates(mikey::SignatureType::rsa_pkcs1)},
   };
   return kRows;
 }

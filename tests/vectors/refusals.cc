@@ -15,6 +15,7 @@ using Change = std::function<void(Pieces& message)>;
 
 constexpr const char* kForking = "mode1-256-forking";
 constexpr const char* kPlain = "mode1-256";
+constexpr const char* kCertified = "pk-mode1-256";
 constexpr const char* kSelfIssued = "mode3-256";
 
 // --- Changing messages ---------------------------------------------------------------------
@@ -54,7 +55,7 @@ ByteVector with_octet(ByteVector message, std::size_t at, std::uint8_t flip) {
   message.at(at) ^= flip;
   return message;
 }
-ByteVector with_broken_mac(const Call& call, const std::string& name) {
+ByteVector with_last_octet_changed(const Call& call, const std::string& name) {
   const ByteVector& message = call.message(name);
   return with_octet(message, message.size() - 1, 1);
 }
@@ -65,6 +66,24 @@ ByteVector with_mac_alg(const Call& call, const std::string& name, MacAlg alg, s
   ByteVector out = pieces.without_mac();
   out.resize(out.size() + octets);
   return out;
+}
+
+// After the change the message is signed anew by `signer`; what is changed is in front of SIGN.
+ByteVector resigned(const Call& call, const std::string& name, const std::string& signer,
+                    const Change& change) {
+  Pieces pieces(call.message(name));
+  change(pieces);
+  ByteVector octets = pieces.without_mac();
+  const std::string pem = test_keys().at(signer).at("private_key");
+  const PrivateKey key = PrivateKey::from_pem(PrivateKeyPem(as_bytes(pem))).value();
+  octets.resize(octets.size() - key.octets());
+  const std::string sender = name == "REQUEST_INIT" ? "initiator" : "responder";
+  const ByteVector signature =
+      sign(key, SignatureType::rsa_pkcs1, hash_of(call.suite()),
+           {octets, call.identity(sender).bytes(), call.identity("kms").bytes()})
+          .value();
+  octets.insert(octets.end(), signature.begin(), signature.end());
+  return octets;
 }
 
 Change without(PayloadType type) {
@@ -594,24 +613,116 @@ const std::vector<Row>& rows() {
          return with_octet(call.message(name), 4, 1);
        },
        {malformed, unspecified, "HDR", "RFC 6043 4.2"}},
+
+      // The public-key variants.
+      {"pk-request-init-other-anchor",
+       "the KMS trusts another root",
+       kCertified,
+       "REQUEST_INIT",
+       unchanged,
+       {unauthenticated, invalid_cert, "CERT", "RFC 3830 6.7"},
+       {{"trust_anchor", "other-root"}}},
+      {"pk-request-init-too-early",
+       "the certificates are not valid yet",
+       kCertified,
+       "REQUEST_INIT",
+       unchanged,
+       {unauthenticated, invalid_cert, "CERT", "RFC 3830 6.7"},
+       {{"now", "ed00000000000000"}}},
+      {"pk-request-init-no-certificate",
+       "without CERT, and the KMS knows no certificate",
+       kCertified,
+       "REQUEST_INIT",
+       [](const Call& call, const std::string& name) {
+         return resigned(call, name, "alice", [](Pieces& message) {
+           message.drop(PayloadType::cert);
+           message.drop(PayloadType::cert);
+         });
+       },
+       {unauthenticated, invalid_cert, "CERT", "RFC 6043 4.2.1.3"}},
+      {"pk-request-init-no-intermediate",
+       "without the certificate between sender and root",
+       kCertified,
+       "REQUEST_INIT",
+       [](const Call& call, const std::string& name) {
+         return resigned(call, name, "alice", [](Pieces& message) {
+           const auto is_cert = [](const Pieces::Piece& piece) {
+             return piece.type == PayloadType::cert;
+           };
+           const auto first = std::ranges::find_if(message.payloads, is_cert);
+           message.payloads.erase(std::find_if(first + 1, message.payloads.end(), is_cert));
+         });
+       },
+       {unauthenticated, invalid_cert, "CERT", "RFC 3830 6.7"}},
+      {"pk-request-init-no-pke",
+       "without PKE",
+       kCertified,
+       "REQUEST_INIT",
+       [](const Call& call, const std::string& name) {
+         return resigned(call, name, "alice", without(PayloadType::pke));
+       },
+       {malformed, unspecified, "PKE", "RFC 6043 4.2.1.3"}},
+      {"pk-request-init-cache",
+       "C = 1: the KMS is told to keep the envelope key",
+       kCertified,
+       "REQUEST_INIT",
+       [](const Call& call, const std::string& name) {
+         return resigned(call, name, "alice", flip(PayloadType::pke, 1, 0x40));
+       },
+       {denied, unspecified, "PKE", "RFC 3830 6.3"}},
+      {"pk-request-init-other-kms-certificate",
+       "CHASH names a certificate that the KMS does not have",
+       kCertified,
+       "REQUEST_INIT",
+       [](const Call& call, const std::string& name) {
+         return resigned(call, name, "alice", flip(PayloadType::chash, 2, 1));
+       },
+       {not_found, invalid_cert, "CHASH", "RFC 3830 6.8"}},
+      {"pk-request-init-signature-algorithm",
+       "signature algorithm 5",
+       kCertified,
+       "REQUEST_INIT",
+       [](const Call& call, const std::string& name) {
+         const ByteVector& message = call.message(name);
+         return with_octet(message, message.size() - 256 - 2, 0x50);
+       },
+       {malformed, unspecified, "SIGN", "RFC 3830 6.5"}},
+      {"pk-resolve-init-of-another",
+       "the signature and the certificate are somebody else's",
+       kCertified,
+       "RESOLVE_INIT",
+       [](const Call& call, const std::string& name) {
+         return resigned(call, name, "alice", [&call](Pieces& message) {
+           const Pieces of_alice(call.message("REQUEST_INIT"));
+           const auto is_cert = [](const Pieces::Piece& piece) {
+             return piece.type == PayloadType::cert;
+           };
+           *std::ranges::find_if(message.payloads, is_cert) =
+               *std::ranges::find_if(of_alice.payloads, is_cert);
+         });
+       },
+       {unauthenticated, invalid_cert, "CERT", "RFC 3830 6.7"}},
   };
   return kRows;
 }
 
-// Every MAC of every exchange, with its last octet changed.
+// Every MAC and every signature of every exchange, with its last octet changed.
 std::vector<Row> broken_macs(const Calls& calls) {
   std::vector<Row> rows;
   for (const auto& [id, call] : calls) {
     for (const auto& [message, unused] : call.messages()) {
       // With key forking the responder sees it before it has keys: Vi repeats the MAC.
       const bool vi = message == "TRANSFER_INIT" && call.forking();
-      rows.push_back({id + "-" + message + "-mac",
-                      "the last octet of the MAC is changed",
+      const bool sign = call.uses_certificates(message);
+      rows.push_back({id + "-" + message + (sign ? "-signature" : "-mac"),
+                      sign ? "the last octet of the signature is changed"
+                           : "the last octet of the MAC is changed",
                       id,
                       message,
-                      with_broken_mac,
+                      with_last_octet_changed,
                       {Category::unauthenticated, ErrorNo::auth_failure,
-                       vi ? "Initiator Data" : "V", vi ? "RFC 6043 4.2.3.6" : "RFC 6043 5.5"}});
+                       sign ? "SIGN" : (vi ? "Initiator Data" : "V"),
+                       vi ? "RFC 6043 4.2.3.6" : "RFC 6043 5.5"}});
     }
   }
   return rows;

@@ -10,7 +10,11 @@ import sys
 import unittest
 
 import jsonschema
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/differential"))
@@ -117,6 +121,12 @@ def octets_in(value):
         return value
 
 
+def der(name):
+    """A certificate of the file as it travels in CERT."""
+    pem = FILE["test_keys"][name]["certificate"].encode()
+    return x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
+
+
 class Exchange:
     def __init__(self, entry):
         self.suite = Suite(entry["inputs"]["suite"])
@@ -156,15 +166,24 @@ class Exchange:
         phase = {"INIT": 1, "RESP": 2}[init_or_resp]
         values = self.inputs[exchange.lower()]
         randr_i, randr_r = values.get("randr_i", b""), values.get("randr_r", b"")
-        if exchange == "REQUEST":
-            inkey = self.inputs["psk_i"]["key"]
-        elif exchange == "RESOLVE":
-            inkey = self.inputs["psk_r"]["key"]
+        if exchange in ("REQUEST", "RESOLVE"):
+            inkey = self.shared_with_kms(exchange)
         elif phase == 1:
             inkey, randr_r = self.results["mpki"], b""  # RANDRr comes with the answer
         else:
             inkey = self.results["mpkr_forked" if self.forking() else "mpki"]
         return inkey, values["csb_id"], phase, randr_i, randr_r
+
+    def certified(self, name):
+        """What the sender of an initial message with SIGN has; None if it has a PSK."""
+        return self.inputs.get({"REQUEST_INIT": "pk_i", "RESOLVE_INIT": "pk_r"}.get(name))
+
+    def shared_with_kms(self, exchange):
+        """The PSK, or the envelope key in its place."""
+        end = {"REQUEST": "i", "RESOLVE": "r"}[exchange]
+        if f"pk_{end}" in self.inputs:
+            return self.inputs[f"pk_{end}"]["envelope_key"]
+        return self.inputs[f"psk_{end}"]["key"]
 
     def payload(self, name, kind):
         """The only payload of a kind in a message."""
@@ -234,6 +253,8 @@ class InAnotherLanguage(unittest.TestCase):
     def test_macs_of_messages(self, one):
         """RFC 6043 5.5, as the README puts it."""
         for name, message in one.messages.items():
+            if one.certified(name):
+                continue
             size = one.suite.mac_octets
             covered = message[:-size]
             if name == "TRANSFER_INIT":
@@ -248,6 +269,40 @@ class InAnotherLanguage(unittest.TestCase):
                 covered += one.messages[name.replace("RESP", "INIT")]
             self.assertEqual(one.suite.mac(one.keys[name]["auth_key"], covered), message[-size:],
                              name)
+
+    @for_each_exchange
+    def test_signatures_and_envelopes(self, one):
+        """RFC 6043 4.2.1.3, 4.2.3.3 and 5.5, RFC 3830 6.3 to 6.8."""
+        for name, sender in (("REQUEST_INIT", "initiator"), ("RESOLVE_INIT", "responder")):
+            held = one.certified(name)
+            if not held:
+                continue
+            message, sha = one.messages[name], {20: hashes.SHA1, 32: hashes.SHA256}[
+                one.suite.mac_octets]()
+            payloads = rfc_decoder.decode(message).payloads
+            certificates = [one.octets(name, payload.fields[1]) for payload in payloads
+                            if payload.type == rfc_decoder.CERT]
+            self.assertEqual(certificates, [der(name) for name in held["certificates"]])
+
+            s_type, signature = one.payload(name, rfc_decoder.SIGN).fields
+            self.assertEqual(s_type, held["signature_type"])
+            pss = padding.PSS(padding.MGF1(sha), sha.digest_size)
+            x509.load_der_x509_certificate(certificates[0]).public_key().verify(
+                one.octets(name, signature),
+                message[:signature.offset] + one.who[sender] + one.who["kms"],
+                pss if s_type == 1 else padding.PKCS1v15(), sha)
+
+            _, value = one.payload(name, rfc_decoder.CHASH).fields
+            digest = one.suite.digest(der("kms")).digest()
+            self.assertEqual(one.octets(name, value), digest)
+            cache, envelope = one.payload(name, rfc_decoder.PKE).fields
+            self.assertEqual(cache, 0)
+            kms = load_pem_private_key(FILE["test_keys"]["kms"]["private_key"].encode(), None)
+            numbers = kms.private_numbers()
+            opened = pow(int.from_bytes(one.octets(name, envelope), "big"), numbers.d,
+                         numbers.public_numbers.n)
+            self.assertEqual(number(opened, 256),
+                             b"\x00\x02" + held["padding"] + b"\x00" + held["envelope_key"])
 
     @for_each_exchange
     def test_initiator_data(self, one):

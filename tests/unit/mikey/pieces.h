@@ -80,7 +80,10 @@ class Pieces {
       next_at = out.size();
       out.insert(out.end(), piece.octets.begin(), piece.octets.end());
     }
-    out[next_at] = static_cast<std::uint8_t>(PayloadType::last);
+    // SIGN has no Next Payload.
+    if (payloads.back().type != PayloadType::sign) {
+      out[next_at] = static_cast<std::uint8_t>(PayloadType::last);
+    }
     return out;
   }
   ByteVector sealed(const Suite& suite, const AuthKey& key, Bytes following,
