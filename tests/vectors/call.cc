@@ -327,7 +327,8 @@ void Call::play_transfer() {
   parameters.sessions = sessions();
   parameters.policies = security_policies();
   parameters.sdp_ids = inputs_.value("sdp_ids", "");
-  offer_.emplace(played(TransferOffer::start(step.env(), ticket_, parameters), "TRANSFER_INIT"));
+  offer_.emplace(
+      played(TransferOffer::start(step.env(), ticket_, std::move(parameters)), "TRANSFER_INIT"));
   add("TRANSFER_INIT", to_vector(offer_->message()));
 }
 
@@ -357,14 +358,16 @@ void Call::play_resolve_and_answer() {
   const Json no_time = "00";
   Step answering(*this, {responds ? &transfer.at("t_resp") : &no_time},
                  {transfer.contains("randr_r") ? octets(transfer.at("randr_r")) : ByteVector()});
-  TransferAnswer answer = played(
-      verified.respond(answering.env(), {identities_.at("responder"), {}, {}}), "TRANSFER_RESP");
-  established_ = std::move(answer.established);
-  if (!responds) return;
-  const EstablishedTransfer accepted =
-      played(offer_->accept(add("TRANSFER_RESP", answer.message)), "TRANSFER_RESP");
-  for (std::size_t i = 0; i < established_.sessions.size(); ++i) {
-    if (!(accepted.sessions.at(i).tek == established_.sessions[i].tek)) {
+  ResponseParameters parameters;
+  parameters.responder = identities_.at("responder");
+  TransferAnswer answer =
+      played(verified.respond(answering.env(), std::move(parameters)), "TRANSFER_RESP");
+  established_ = std::move(answer.established.sessions);
+  const EstablishedTransfer completed =
+      responds ? played(offer_->accept(add("TRANSFER_RESP", answer.message)), "TRANSFER_RESP")
+               : played(offer_->complete(), "TRANSFER_INIT");
+  for (std::size_t i = 0; i < established_.size(); ++i) {
+    if (!(completed.sessions.at(i).tek == established_[i].tek)) {
       throw std::runtime_error("the ends do not share a key");
     }
   }
@@ -419,7 +422,7 @@ Json Call::results() const {
     for (const SessionKey& key : forked_keys_) results["forked_keys"].push_back(json_of(key));
   }
   results["crypto_sessions"] = Json::array();
-  for (const EstablishedSession& session : established_.sessions) {
+  for (const EstablishedSession& session : established_) {
     Json json{{"cs_id", session.cs_id}, {"tek", hex(session.tek.reveal())}};
     if (!session.salt.empty()) json["salt"] = hex(session.salt.reveal());
     results["crypto_sessions"].push_back(std::move(json));

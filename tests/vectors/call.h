@@ -116,7 +116,7 @@ class Call {
   std::optional<mikey::OpenedResolve> opened_resolve_;
   mikey::Mpk mpkr_forked_;
   std::vector<mikey::SessionKey> forked_keys_;
-  mikey::EstablishedTransfer established_;
+  std::vector<mikey::EstablishedSession> established_;
 };
 
 }  // namespace keystub::vectors
