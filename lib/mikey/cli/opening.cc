@@ -1,0 +1,295 @@
+#include "mikey/cli/opening.h"
+
+#include <fmt/format.h>
+
+#include "mikey/cli/describe.h"
+#include "mikey/exchange_rules.h"
+#include "mikey/initiator_data.h"
+
+namespace keystub::mikey::cli {
+namespace {
+
+using Outcome = Check::Outcome;
+
+// The keys of a message: what they are derived from, and how (RFC 6043 5.1.2).
+struct Protection {
+  std::string_view key_name;
+  Bytes inkey;
+  MessageContext context;
+};
+
+// A check that cannot be made is not_found: something is missing.
+std::unexpected<Error> missing(std::string text) {
+  return fail(Category::not_found, std::move(text));
+}
+
+Result<Bytes> given(const std::optional<Bytes>& rand, std::string_view name,
+                    const Message& message) {
+  if (!rand) return missing(fmt::format("{} has no {}", message.name(), name));
+  return *rand;
+}
+
+class Opener {
+ public:
+  Opener(const Message& message, const Message* initial, const KeyRing& ring,
+         std::vector<Node>& tree)
+      : message_(message), initial_(initial), ring_(ring), tree_(tree) {}
+
+  std::vector<Check> run() {
+    mpki_ = ring_.mpki.clone();
+    mpkr_ = ring_.mpkr.clone();
+    if (message_.ticket) {
+      open_ticket_data(message_);
+    } else if (initial_ != nullptr && initial_->ticket) {
+      open_ticket_data(*initial_);
+    }
+    verify_and_open();
+    if (message_.ticket && !message_.ticket->initiator_data.empty()) verify_vr();
+    return std::move(checks_);
+  }
+
+ private:
+  void report(Outcome outcome, std::string what, std::string text) {
+    checks_.push_back({outcome, std::move(what), std::move(text)});
+  }
+  // A failure: bad, unless something is missing.
+  void report(std::string what, const Error& error) {
+    const bool is_missing = error.category() == Category::not_found;
+    report(is_missing ? Outcome::skipped : Outcome::bad, std::move(what), error.text());
+  }
+
+  // The ticket of this message, or of the one that it answers: MPKi and MPKr come out of it.
+  void open_ticket_data(const Message& holder) {
+    const std::string what = "Ticket Data";
+    const auto data = parse_ticket_data(*holder.ticket, holder.name());
+    if (!data) return report(what, data.error());
+    if (!ring_.tpk.empty()) {
+      auto opened = open_ticket(*holder.ticket, *data, ring_.tpk, holder.name());
+      if (!opened) return report(what, opened.error());
+      report(Outcome::good, what, "the MAC verifies with the TPK; the keys are opened");
+      if (&holder == &message_) {
+        add_keys(data->kemac, {{"MPKi", &opened->mpki}, {"MPKr", &opened->mpkr}},
+                 opened->session_keys);
+      }
+      mpki_ = std::move(opened->mpki);
+      mpkr_ = std::move(opened->mpkr);
+    } else if (!ring_.mpk.empty()) {
+      auto pair = derive_mpk_pair(holder.ticket->policy.prf, ring_.mpk, data->rand);
+      if (!pair) return report(what, pair.error());
+      mpki_ = std::move(pair->mpki);
+      mpkr_ = std::move(pair->mpkr);
+    } else {
+      report(Outcome::skipped, what, "needs the key that protects the ticket (tpk)");
+    }
+  }
+
+  Result<Protection> shared_with_kms(std::string_view response_to, MessageContext context) const {
+    if (!ring_.psk.empty()) return Protection{"the PSK", ring_.psk.reveal(), context};
+    if (!ring_.envelope.empty() && context.response) {
+      return Protection{"the envelope key", ring_.envelope.reveal(), context};
+    }
+    return missing(fmt::format("needs the key that is shared with the KMS ({})",
+                               context.response ? "psk, or envelope" : "psk") +
+                   std::string(response_to));
+  }
+
+  // MPKi for TRANSFER_INIT; for the answer MPKr' if the ticket says key forking.
+  Result<Protection> mikey_protection(MessageContext context) {
+    if (!context.response || !initial_->ticket->policy.flags.has(TicketFlag::i_forking)) {
+      if (mpki_.empty()) return missing("needs MPKi (mpki, or tpk)");
+      return Protection{"MPKi", mpki_.reveal(), context};
+    }
+    mpkr_forked_ = ring_.mpkr_forked.clone();
+    if (mpkr_forked_.empty()) {
+      if (mpkr_.empty() || !message_.idr_r || !message_.randr_kms) {
+        return missing("needs MPKr' (mpkr', or mpkr or tpk)");
+      }
+      mpkr_forked_ =
+          TRY(fork_mpkr(message_.header.prf, mpkr_, message_.idr_r->data, *message_.randr_kms));
+    }
+    return Protection{"MPKr'", mpkr_forked_.reveal(), context};
+  }
+
+  // The keys of a message whose own exchange began with `initial` (itself for initial messages).
+  Result<Protection> protection_of(const Message& message, const Message* initial) {
+    const std::uint32_t csb_id = message.header.csb_id;
+    const bool has_initial = initial != nullptr;
+    const auto needs_initial = [&] {
+      return missing("needs the message that it belongs to (--initial)");
+    };
+    switch (message.header.data_type) {
+      case DataType::request_init_psk:
+        return shared_with_kms({},
+                               {csb_id, false, TRY(given(message.randr_i, "RANDRi", message)), {}});
+      case DataType::resolve_init_psk:
+        return shared_with_kms({},
+                               {csb_id, false, {}, TRY(given(message.randr_r, "RANDRr", message))});
+      case DataType::request_resp:
+        if (!has_initial) return needs_initial();
+        return shared_with_kms(
+            {}, {csb_id, true, TRY(given(initial->randr_i, "RANDRi", *initial)), {}});
+      case DataType::resolve_resp:
+        if (!has_initial) return needs_initial();
+        return shared_with_kms(
+            {}, {csb_id, true, {}, TRY(given(initial->randr_r, "RANDRr", *initial))});
+      case DataType::transfer_init:
+        if (!message.ticket) {
+          return missing("this is a CSB update: its keys are those of the exchange before it");
+        }
+        return mikey_protection(
+            {csb_id, false, TRY(given(message.randr_i, "RANDRi", message)), {}});
+      case DataType::transfer_resp:
+        if (!has_initial) return needs_initial();
+        if (!initial->ticket) {
+          return missing("this is a CSB update: its keys are those of the exchange before it");
+        }
+        return mikey_protection({csb_id, true, TRY(given(initial->randr_i, "RANDRi", *initial)),
+                                 message.randr_r.value_or(Bytes())});
+      case DataType::error:
+        if (!has_initial) return needs_initial();
+        return protection_of(*initial, nullptr);
+      case DataType::request_init_pk:
+      case DataType::resolve_init_pk:
+        return missing("a signature protects this message, not a MAC");
+      case DataType::psk_init:
+      case DataType::psk_verification:
+      case DataType::pk_init:
+      case DataType::pk_verification:
+      case DataType::dh_init:
+      case DataType::dh_resp:
+      case DataType::dhhmac_init:
+      case DataType::dhhmac_resp:
+      case DataType::rsa_r_init:
+      case DataType::rsa_r_resp: break;
+    }
+    return missing("messages of RFC 3830 are shown, and not opened");
+  }
+
+  // An identity that the MAC covers: from the message, or from the user.
+  Result<Bytes> identity(const std::optional<IdentityView>& in_message,
+                         const std::optional<std::string>& in_ring, std::string_view name) const {
+    if (in_message) return in_message->data;
+    if (in_ring) return as_bytes(*in_ring);
+    return missing(
+        fmt::format("needs {}, which the message leaves out; add a line '{} …' to the "
+                    "keys",
+                    name, name));
+  }
+
+  // What follows the message in the MAC: RFC 6043 table 5.2.
+  struct Following {
+    Bytes first;
+    Bytes second;
+  };
+  Result<Following> following() const {
+    switch (message_.header.data_type) {
+      case DataType::request_init_psk:
+        return Following{TRY(identity(message_.idr_i, ring_.idr_i, "idri")),
+                         TRY(identity(message_.idr_kms, ring_.idr_kms, "idrkms"))};
+      case DataType::transfer_init:
+        return Following{TRY(identity(message_.idr_i, ring_.idr_i, "idri")),
+                         TRY(identity(message_.idr_r, ring_.idr_r, "idrr"))};
+      case DataType::resolve_init_psk:
+        return Following{TRY(identity(message_.idr_r, ring_.idr_r, "idrr")),
+                         TRY(identity(message_.idr_kms, ring_.idr_kms, "idrkms"))};
+      case DataType::request_resp:
+      case DataType::resolve_resp:
+      case DataType::transfer_resp: return Following{initial_->bytes, {}};
+      default: return Following{};
+    }
+  }
+
+  void verify_and_open() {
+    const std::string what = "MAC of V";
+    if (!message_.v) return report(Outcome::skipped, what, "the message has no V");
+    const auto protection = protection_of(message_, initial_);
+    if (!protection) return report(what, protection.error());
+    if (const auto verified = verify(*protection); !verified) {
+      return report(what, verified.error());
+    }
+    report(Outcome::good, what, fmt::format("verifies with {}", protection->key_name));
+    if (!message_.kemac) return;
+    if (const auto opened = open_kemac_of(*protection); !opened) {
+      return report("KEMAC", opened.error());
+    }
+    report(Outcome::good, "KEMAC", fmt::format("decrypted with {}", protection->key_name));
+  }
+
+  Result<void> verify(const Protection& protection) const {
+    const Suite& suite = *TRY(require_one_suite(message_));
+    const Following after = TRY(following());
+    const MessageKeys keys =
+        TRY(derive_message_keys(suite, protection.inkey, protection.context, Protects::integrity));
+    CoveredTransferInit covered{message_.without_mac(), {}};
+    if (message_.header.data_type == DataType::transfer_init) covered = covered_by_mac(message_);
+    return verify_mac(suite, keys.auth, {covered.before, covered.after, after.first, after.second},
+                      message_.v->mac, {});
+  }
+
+  Result<void> open_kemac_of(const Protection& protection) {
+    const KemacView& kemac = *message_.kemac;
+    if (!message_.t) return missing("needs T");
+    const Suite& suite = *TRY(suite_of_kemac(message_.header.prf, kemac, {}));
+    const MessageKeys keys = TRY(derive_message_keys(suite, protection.inkey, protection.context,
+                                                     Protects::integrity_and_keys));
+    const KemacKeys opened =
+        TRY(open_kemac(suite, keys, message_.header.csb_id, *message_.t, kemac, {}));
+    std::vector<NamedMpk> mpks;
+    const bool resolved = message_.header.data_type == DataType::resolve_resp;
+    for (const Mpk& mpk : opened.mpks) {
+      mpks.push_back({mpks.empty() ? "MPKi" : resolved ? "MPKr'" : "MPKr", &mpk});
+    }
+    add_keys(kemac, mpks, opened.session_keys);
+    return {};
+  }
+
+  void verify_vr() {
+    const std::string what = "MAC of Vr (Initiator Data)";
+    if (mpkr_.empty()) return report(Outcome::skipped, what, "needs MPKr (mpkr, or tpk)");
+    const PrfFunc prf = message_.ticket->policy.prf;
+    const auto verified = verify_initiator_data(suite_of(prf), *message_.ticket, mpkr_, message_);
+    if (!verified) return report(what, verified.error());
+    report(Outcome::good, what, "verifies with MPKr");
+  }
+
+  // Hangs the keys below the Encr data of their KEMAC.
+  struct NamedMpk {
+    std::string_view name;
+    const Mpk* mpk;
+  };
+  void add_keys(const KemacView& kemac, const std::vector<NamedMpk>& mpks,
+                const std::vector<SessionKey>& session_keys) {
+    Node* node = find(tree_, "Encr data", kemac.encr_data_offset);
+    if (node == nullptr) return;
+    for (const NamedMpk& named : mpks) {
+      node->children.push_back(describe_key(named.name, named.mpk->reveal()));
+    }
+    for (const SessionKey& key : session_keys) node->children.push_back(describe_key(key));
+    for (Node& key : node->children) key.offset = node->offset;
+  }
+  static Node* find(std::vector<Node>& nodes, std::string_view name, std::size_t offset) {
+    for (Node& node : nodes) {
+      if (node.name == name && node.offset == offset) return &node;
+      if (Node* found = find(node.children, name, offset)) return found;
+    }
+    return nullptr;
+  }
+
+  const Message& message_;
+  const Message* initial_;
+  const KeyRing& ring_;
+  std::vector<Node>& tree_;
+  Mpk mpki_;
+  Mpk mpkr_;
+  Mpk mpkr_forked_;
+  std::vector<Check> checks_;
+};
+
+}  // namespace
+
+std::vector<Check> open_with_keys(const Message& message, const Message* initial,
+                                  const KeyRing& ring, std::vector<Node>& tree) {
+  return Opener(message, initial, ring, tree).run();
+}
+
+}  // namespace keystub::mikey::cli
