@@ -87,8 +87,9 @@ class Describer {
   template <auto decode, auto encode, class Each>
   void items(std::string_view name, Bytes value, Each each) {
     ItemWalker<decode> walker(ByteReader(message_.name(), value));
-    while (auto item = *walker.next()) {
-      group(name, {}, [&] { each(*item); });
+    while (const auto* next = *walker.next()) {
+      auto item = *next;
+      group(name, {}, [&] { each(item); });
     }
   }
   void srtp_session_data(const CryptoSessionView& session) {
@@ -101,19 +102,19 @@ class Describer {
         depth_ == 0 ? kemac_layout(message_.header.data_type) : KemacLayout::keys;
     KeyDataWalker walker = kemac.plain_keys(message_.name(), layout);
     for (bool first = true;; first = false) {
-      auto data = *walker.next();
+      const KeyDataView* const next = *walker.next();
       if (first && walker.sender()) {
         IdentityView sender = *walker.sender();
         group(name_of(PayloadType::id), "RFC 3830 6.2", [&] {
-          next_payload(data ? PayloadType::key_data : PayloadType::last);
+          next_payload(next == nullptr ? PayloadType::last : PayloadType::key_data);
           fields(*this, sender);
         });
       }
-      if (!data) return;
-      // The Next Payload octet is behind what has been walked, in front of what comes.
-      group(name_of(PayloadType::key_data), clause_of_key_data(), [&] {
+      if (next == nullptr) return;
+      KeyDataView data = *next;
+      group(name_of(PayloadType::key_data), "RFC 3830 6.13", [&] {
         next_payload(static_cast<PayloadType>(message_.bytes[offset()]));
-        fields(*this, *data);
+        fields(*this, data);
       });
     }
   }
@@ -123,7 +124,7 @@ class Describer {
   bool is_chain(Bytes value) const { return depth_ == 0 && !value.empty(); }
   void chain(Bytes value) {
     ByteReader reader(message_.name(), value, offset());
-    const auto first = static_cast<PayloadType>(*reader.u8("First Payload"));
+    const auto first = static_cast<PayloadType>(reader.u8("First Payload"));
     add("First Payload", Node::Kind::derived,
         fmt::format("{} ({})", name_of(first), static_cast<unsigned>(first)), 8);
     payloads(PayloadWalker(reader, first));
@@ -133,13 +134,13 @@ class Describer {
   }
   void ticket_data(const TicketView& ticket) {
     ByteReader reader(message_.name(), ticket.ticket_data, ticket.ticket_data_offset);
-    TicketHeaderView header = *decode_thdr(reader);
+    TicketHeaderView header = decode_thdr(reader);
     group("THDR", "RFC 6043 A.3", [&] { fields(*this, header); });
     payloads(PayloadWalker(reader, header.next_payload));
   }
   void payloads(PayloadWalker walker) {
     ++depth_;
-    while (auto payload = *walker.next()) add_payload(*payload);
+    while (const Payload* payload = *walker.next()) add_payload(*payload);
     --depth_;
   }
 
@@ -147,18 +148,17 @@ class Describer {
     Header header = message_.header;
     group("HDR", "RFC 6043 6.1", [&] { fields(*this, header); });
   }
-  void add_payload(Payload& payload) {
+  void add_payload(const Payload& payload) {
+    PayloadValue value = payload.value;
     group(name_of(payload.type), clause_of(payload.type), [&] {
       if (payload.type != PayloadType::sign) {
         next_payload(static_cast<PayloadType>(payload.bytes[0]));
       }
-      std::visit([this](auto& value) { fields(*this, value); }, payload.value);
+      std::visit([this](auto& view) { fields(*this, view); }, value);
     });
   }
 
  private:
-  static std::string_view clause_of_key_data() noexcept { return "RFC 3830 6.13"; }
-
   void add(std::string_view name, Node::Kind kind, std::string value, std::size_t bits) {
     Node node;
     node.name = name;
@@ -205,7 +205,7 @@ std::vector<Node> describe(const Message& message) {
   Describer describer(message, root, 0);
   describer.add_header();
   PayloadWalker walker = message.payloads();
-  while (auto payload = *walker.next()) describer.add_payload(*payload);
+  while (const Payload* payload = *walker.next()) describer.add_payload(*payload);
   return std::move(root.children);
 }
 

@@ -12,6 +12,7 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr std::size_t kIndent = 2;
+constexpr int kMaxDepth = 16;             // a key in a KEMAC in a TP is at 6
 constexpr std::size_t kValueColumn = 32;  // of the annotated form
 constexpr std::size_t kHexDigitsInLine = 64;
 
@@ -76,7 +77,8 @@ void print_text(std::ostream& out, const std::vector<Node>& nodes, std::size_t d
   }
 }
 
-Result<std::vector<Node>> nodes_of(const ordered_json& json) {
+Result<std::vector<Node>> nodes_of(const ordered_json& json, int depth = 0) {
+  if (depth > kMaxDepth) return fail(Category::malformed, "the JSON is nested too deeply");
   if (!json.is_array()) {
     return fail(Category::malformed, "payloads and fields are arrays of objects with a name");
   }
@@ -95,7 +97,7 @@ Result<std::vector<Node>> nodes_of(const ordered_json& json) {
       node.kind = Node::Kind::number;
       node.value = std::to_string(object["value"].get<std::uint64_t>());
     } else if (object.contains("fields")) {
-      node.children = TRY(nodes_of(object["fields"]));
+      node.children = TRY(nodes_of(object["fields"], depth + 1));
     } else {
       return fail(Category::malformed, fmt::format("'{}' has neither a value, a text or a whole "
                                                    "number, nor fields",

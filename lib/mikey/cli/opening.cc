@@ -5,6 +5,7 @@
 #include "mikey/cli/describe.h"
 #include "mikey/exchange_rules.h"
 #include "mikey/initiator_data.h"
+#include "mikey/public_key/signature.h"
 
 namespace keystub::mikey::cli {
 namespace {
@@ -23,12 +24,6 @@ std::unexpected<Error> missing(std::string text) {
   return fail(Category::not_found, std::move(text));
 }
 
-Result<Bytes> given(const std::optional<Bytes>& rand, std::string_view name,
-                    const Message& message) {
-  if (!rand) return missing(fmt::format("{} has no {}", message.name(), name));
-  return *rand;
-}
-
 class Opener {
  public:
   Opener(const Message& message, const Message* initial, const KeyRing& ring,
@@ -43,7 +38,11 @@ class Opener {
     } else if (initial_ != nullptr && initial_->ticket) {
       open_ticket_data(*initial_);
     }
-    verify_and_open();
+    if (message_.sign) {
+      verify_sign();
+    } else {
+      verify_and_open();
+    }
     if (message_.ticket && !message_.ticket->initiator_data.empty()) verify_vr();
     return std::move(checks_);
   }
@@ -83,26 +82,45 @@ class Opener {
     }
   }
 
-  Result<Protection> shared_with_kms(std::string_view response_to, MessageContext context) const {
+  // The RAND of an initial message goes into the keys of the whole exchange (RFC 6043 5.1.2).
+  static Result<MessageContext> context_of(const Message& initial) {
+    const DataType type = initial.header.data_type;
+    const bool is_resolve = type == DataType::resolve_init_psk || type == DataType::resolve_init_pk;
+    const std::optional<Bytes>& rand = is_resolve ? initial.randr_r : initial.randr_i;
+    if (!rand) return missing(fmt::format("{} has no RAND of its sender", initial.name()));
+    if (is_resolve) return MessageContext{initial.header.csb_id, false, {}, *rand};
+    return MessageContext{initial.header.csb_id, false, *rand, {}};
+  }
+  static Result<MessageContext> context_of_response(const Message* initial) {
+    if (initial == nullptr) return needs_initial();
+    MessageContext context = TRY(context_of(*initial));
+    context.response = true;
+    return context;
+  }
+  static std::unexpected<Error> needs_initial() {
+    return missing("needs the message that it belongs to (--initial)");
+  }
+
+  Result<Protection> shared_with_kms(MessageContext context) const {
     if (!ring_.psk.empty()) return Protection{"the PSK", ring_.psk.reveal(), context};
-    if (!ring_.envelope.empty() && context.response) {
-      return Protection{"the envelope key", ring_.envelope.reveal(), context};
+    if (!context.response) return missing("needs the key that is shared with the KMS (psk)");
+    if (ring_.envelope.empty()) {
+      return missing("needs the key that is shared with the KMS (psk or envelope)");
     }
-    return missing(fmt::format("needs the key that is shared with the KMS ({})",
-                               context.response ? "psk, or envelope" : "psk") +
-                   std::string(response_to));
+    return Protection{"the envelope key", ring_.envelope.reveal(), context};
   }
 
   // MPKi for TRANSFER_INIT; for the answer MPKr' if the ticket says key forking.
-  Result<Protection> mikey_protection(MessageContext context) {
-    if (!context.response || !initial_->ticket->policy.flags.has(TicketFlag::i_forking)) {
-      if (mpki_.empty()) return missing("needs MPKi (mpki, or tpk)");
+  Result<Protection> mikey_protection(const Message& transfer_init, MessageContext context) {
+    const TicketFlags flags = transfer_init.ticket->policy.flags;
+    if (!context.response || !flags.has(TicketFlag::i_forking)) {
+      if (mpki_.empty()) return missing("needs MPKi (mpki, mpk or tpk)");
       return Protection{"MPKi", mpki_.reveal(), context};
     }
     mpkr_forked_ = ring_.mpkr_forked.clone();
     if (mpkr_forked_.empty()) {
       if (mpkr_.empty() || !message_.idr_r || !message_.randr_kms) {
-        return missing("needs MPKr' (mpkr', or mpkr or tpk)");
+        return missing("needs MPKr' (mpkr', mpkr, mpk or tpk)");
       }
       mpkr_forked_ =
           TRY(fork_mpkr(message_.header.prf, mpkr_, message_.idr_r->data, *message_.randr_kms));
@@ -110,43 +128,27 @@ class Opener {
     return Protection{"MPKr'", mpkr_forked_.reveal(), context};
   }
 
-  // The keys of a message whose own exchange began with `initial` (itself for initial messages).
+  // The keys of a message whose exchange began with `initial`; initial messages need none.
   Result<Protection> protection_of(const Message& message, const Message* initial) {
-    const std::uint32_t csb_id = message.header.csb_id;
-    const bool has_initial = initial != nullptr;
-    const auto needs_initial = [&] {
-      return missing("needs the message that it belongs to (--initial)");
-    };
     switch (message.header.data_type) {
       case DataType::request_init_psk:
-        return shared_with_kms({},
-                               {csb_id, false, TRY(given(message.randr_i, "RANDRi", message)), {}});
-      case DataType::resolve_init_psk:
-        return shared_with_kms({},
-                               {csb_id, false, {}, TRY(given(message.randr_r, "RANDRr", message))});
+      case DataType::resolve_init_psk: return shared_with_kms(TRY(context_of(message)));
       case DataType::request_resp:
-        if (!has_initial) return needs_initial();
-        return shared_with_kms(
-            {}, {csb_id, true, TRY(given(initial->randr_i, "RANDRi", *initial)), {}});
-      case DataType::resolve_resp:
-        if (!has_initial) return needs_initial();
-        return shared_with_kms(
-            {}, {csb_id, true, {}, TRY(given(initial->randr_r, "RANDRr", *initial))});
+      case DataType::resolve_resp: return shared_with_kms(TRY(context_of_response(initial)));
       case DataType::transfer_init:
-        if (!message.ticket) {
+      case DataType::transfer_resp: {
+        const bool is_init = message.header.data_type == DataType::transfer_init;
+        const Message* const init = is_init ? &message : initial;
+        if (init != nullptr && !init->ticket) {
           return missing("this is a CSB update: its keys are those of the exchange before it");
         }
-        return mikey_protection(
-            {csb_id, false, TRY(given(message.randr_i, "RANDRi", message)), {}});
-      case DataType::transfer_resp:
-        if (!has_initial) return needs_initial();
-        if (!initial->ticket) {
-          return missing("this is a CSB update: its keys are those of the exchange before it");
-        }
-        return mikey_protection({csb_id, true, TRY(given(initial->randr_i, "RANDRi", *initial)),
-                                 message.randr_r.value_or(Bytes())});
+        if (is_init) return mikey_protection(message, TRY(context_of(message)));
+        MessageContext context = TRY(context_of_response(initial));
+        if (message.randr_r) context.randr_r = *message.randr_r;
+        return mikey_protection(*initial, context);
+      }
       case DataType::error:
-        if (!has_initial) return needs_initial();
+        if (initial == nullptr) return needs_initial();
         return protection_of(*initial, nullptr);
       case DataType::request_init_pk:
       case DataType::resolve_init_pk:
@@ -184,12 +186,14 @@ class Opener {
   Result<Following> following() const {
     switch (message_.header.data_type) {
       case DataType::request_init_psk:
+      case DataType::request_init_pk:
         return Following{TRY(identity(message_.idr_i, ring_.idr_i, "idri")),
                          TRY(identity(message_.idr_kms, ring_.idr_kms, "idrkms"))};
       case DataType::transfer_init:
         return Following{TRY(identity(message_.idr_i, ring_.idr_i, "idri")),
                          TRY(identity(message_.idr_r, ring_.idr_r, "idrr"))};
       case DataType::resolve_init_psk:
+      case DataType::resolve_init_pk:
         return Following{TRY(identity(message_.idr_r, ring_.idr_r, "idrr")),
                          TRY(identity(message_.idr_kms, ring_.idr_kms, "idrkms"))};
       case DataType::request_resp:
@@ -197,6 +201,26 @@ class Opener {
       case DataType::transfer_resp: return Following{initial_->bytes, {}};
       default: return Following{};
     }
+  }
+
+  // SIGN, with the certificate that comes with it. Whether to trust that one is another question.
+  void verify_sign() {
+    const auto verified = [this]() -> Result<void> {
+      PayloadWalker walker = message_.payloads();
+      while (const Payload* payload = TRY(walker.next())) {
+        const auto* cert = std::get_if<CertificateView>(&payload->value);
+        if (cert == nullptr || cert->type == CertType::url) continue;
+        const Certificate certificate = TRY(Certificate::from_der(cert->data));
+        const Following after = TRY(following());
+        return verify_signature(
+            certificate, message_.sign->type, hash_of(suite_of(message_.header.prf)),
+            {message_.without_signature(), after.first, after.second}, message_.sign->data, {});
+      }
+      return missing("the message has no certificate of its sender");
+    }();
+    if (!verified) return report("SIGN", verified.error());
+    report(Outcome::good, "SIGN",
+           "verifies with the first certificate; whether that is to be trusted was not looked at");
   }
 
   void verify_and_open() {
@@ -245,7 +269,7 @@ class Opener {
 
   void verify_vr() {
     const std::string what = "MAC of Vr (Initiator Data)";
-    if (mpkr_.empty()) return report(Outcome::skipped, what, "needs MPKr (mpkr, or tpk)");
+    if (mpkr_.empty()) return report(Outcome::skipped, what, "needs MPKr (mpkr, mpk or tpk)");
     const PrfFunc prf = message_.ticket->policy.prf;
     const auto verified = verify_initiator_data(suite_of(prf), *message_.ticket, mpkr_, message_);
     if (!verified) return report(what, verified.error());
