@@ -472,7 +472,7 @@ class Linter {
                      : "key forking (I) is used, and the Initiator Data are missing");
     }
     if (!is_there) return;
-    const auto data = read_initiator_data(ticket, message_.name());
+    const auto data = read_initiator_data(suite_of(ticket.policy.prf), ticket, message_.name());
     expect(data);
     if (!data) return;
     const MacAlg mac = suite_of(ticket.policy.prf).mac;
