@@ -6,7 +6,7 @@
 #include <map>
 #include <set>
 
-#include "mikey/exchange_rules.h"
+#include "mikey/bundle_state.h"
 #include "mikey/initiator_data.h"
 #include "mikey/sender_proof.h"
 
@@ -239,7 +239,7 @@ class Linter {
   }
 
   void check_suite() {
-    const bool is_pk = type_ == DataType::request_init_pk || type_ == DataType::resolve_init_pk;
+    const bool is_pk = is_pk_variant(message_);
     if (is_pk && message_.pke && message_.sign) expect(check_pk_payloads(message_));
     if (is_pk || message_.v) expect(require_one_suite(message_));
   }
@@ -247,51 +247,32 @@ class Linter {
   // ---- crypto sessions and security policies
 
   void check_crypto_sessions() {
-    std::set<unsigned> policy_numbers;
+    const auto policies = read_policies(message_);
+    expect(policies);
     PayloadWalker payloads = message_.payloads();
     while (const Payload* payload = *payloads.next()) {
-      const auto* sp = std::get_if<SecurityPolicyView>(&payload->value);
-      if (sp == nullptr) continue;
-      if (!policy_numbers.insert(sp->policy_no).second) {
-        error("SP", "RFC 3830 6.10", payload->offset,
-              fmt::format("policy number {} is given twice", sp->policy_no));
-      }
-      if (message_.header.map_type == CsIdMapType::empty) {
+      if (payload->type == PayloadType::sp && message_.header.map_type == CsIdMapType::empty) {
         error("SP", "RFC 4563 5", payload->offset,
               "no SP goes with the Empty map: there policies are conveyed outside MIKEY");
       }
     }
-    const bool is_response = type_ == DataType::transfer_resp;
-    std::set<unsigned> cs_ids;
-    CryptoSessionWalker sessions = message_.header.crypto_session_views(message_.name());
-    while (const CryptoSessionView* session = *sessions.next()) {
-      const std::size_t offset = offset_of(session->policies) - 3;
-      const unsigned cs_id = session->cs_id;
-      const auto broken = [&](std::string text) {
-        error("HDR", "RFC 6043 6.1.1", offset, fmt::format("crypto session {} ", cs_id) + text);
-      };
-      if (!cs_ids.insert(cs_id).second) broken("is given twice");
-      if (name_of(session->prot_type) == "unassigned") {
-        warn("HDR", "RFC 3830 6.10", offset + 1,
-             fmt::format("crypto session {} has the unassigned Prot type {}", cs_id,
-                         static_cast<unsigned>(session->prot_type)));
-      }
-      for (const unsigned policy : session->policies) {
-        // In a response and in an update it may be one of a message before.
-        if (!is_response && !is_update() && !policy_numbers.contains(policy)) {
-          broken(fmt::format("names policy {}, which no SP has", policy));
-        }
-      }
-      if (!is_response) continue;
-      if (session->spi.empty()) broken("has no SPI; a response names the key of each");
-      const std::size_t policies = session->policies.size();
-      if (policies != 1 && !(policies == 0 && is_tls(session->prot_type))) {
-        broken(fmt::format("has {} policies; a response settles for exactly one", policies));
-      }
-      if (session->prot_type == ProtType::srtp && session->session_data.empty()) {
-        broken("has no Session Data; a response provides it for SRTP");
+    if (message_.header.map_type != CsIdMapType::generic_id) return;
+    const auto sessions = read_crypto_sessions(message_);
+    expect(sessions);
+    if (!sessions || !policies) return;
+    for (const CryptoSession& session : *sessions) {
+      if (name_of(session.prot_type) == "unassigned") {
+        warn("HDR", "RFC 3830 6.10", message_.header.map_info_offset,
+             fmt::format("crypto session {} has the unassigned Prot type {}", session.cs_id,
+                         static_cast<unsigned>(session.prot_type)));
       }
     }
+    // Answers and updates may name policies of a message before.
+    if (type_ == DataType::transfer_init && !is_update()) {
+      expect(check_policies(*sessions, *policies, message_.name()));
+    }
+    const bool has_answer = type_ == DataType::transfer_init && message_.header.v_flag;
+    if (is_mikey_ticket(type_) && !has_answer) expect(check_settled(*sessions, message_.name()));
   }
 
   // ---- one payload at a time
@@ -449,10 +430,10 @@ class Linter {
     }
     check_initiator_data(ticket);
     const TicketFlags flags = ticket.policy.flags;
-    if (type_ == DataType::transfer_init && message_.kemac &&
-        !flags.has(TicketFlag::l_initiator_keys)) {
-      error("KEMAC", "RFC 6043 4.2.2.1", message_.kemac->encr_data_offset,
-            "the Ticket Policy (L = 0) does not let the Initiator supply keys");
+    if (type_ == DataType::transfer_init && message_.kemac) {
+      expect(check_may_supply(
+          flags, CsbRole::initiator,
+          {message_.name(), "KEMAC", "RFC 6043 4.2.2.1", message_.kemac->encr_data_offset}));
     }
     if (type_ == DataType::transfer_init && !flags.has(TicketFlag::n_plain_initiator)) {
       warn("TICKET", "RFC 6043 6.10", ticket.policy.tp_data_offset,
@@ -475,11 +456,6 @@ class Linter {
     const auto data = read_initiator_data(suite_of(ticket.policy.prf), ticket, message_.name());
     expect(data);
     if (!data) return;
-    const MacAlg mac = suite_of(ticket.policy.prf).mac;
-    if (data->vi.alg != mac || data->vr.alg != mac) {
-      error("Initiator Data", "RFC 6043 12.1", ticket.initiator_data_offset,
-            "the MAC algorithms of Vi and Vr do not go with the PRF of the ticket");
-    }
     if (type_ == DataType::transfer_init && message_.v) expect(check_vi(message_));
   }
 
