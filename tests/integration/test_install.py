@@ -11,7 +11,7 @@ import unittest
 BUILD = pathlib.Path(os.environ["KEYSTUB_BIN"]).parent
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 STRANGER = SOURCE / "lib/mikey/examples/project"
-PROGRAMS = {"kms-server", "kmsctl", "mrfc-agent", "mrfcctl", "mrfp-agent", "ue-agent"}
+PROGRAMS = {"kms-server", "kmsctl", "mikey", "mrfc-agent", "mrfcctl", "mrfp-agent", "ue-agent"}
 INTERNAL_HEADERS = {"bundle_state.h", "derivation.h", "exchange_rules.h", "initiator_data.h",
                     "key_wrap.h", "openssl_errors.h", "protection.h", "sender_proof.h",
                     "timestamp_memory.h"}
