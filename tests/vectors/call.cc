@@ -94,6 +94,16 @@ Json json_of(const SessionKey& key) {
   return json;
 }
 
+Json json_of(const std::vector<EstablishedSession>& sessions) {
+  Json all = Json::array();
+  for (const EstablishedSession& session : sessions) {
+    Json json{{"cs_id", session.cs_id}, {"tek", hex(session.tek.reveal())}};
+    if (!session.salt.empty()) json["salt"] = hex(session.salt.reveal());
+    all.push_back(std::move(json));
+  }
+  return all;
+}
+
 Json json_of(const MessageKeys& keys) {
   Json json{{"auth_key", hex(keys.auth.reveal())}};
   if (!keys.encr.empty()) {
@@ -105,7 +115,9 @@ Json json_of(const MessageKeys& keys) {
 
 // The message that a response answers; an initial message is its own.
 std::string initial_of(const std::string& message) {
-  return message.ends_with("_RESP") ? message.substr(0, message.size() - 4) + "INIT" : message;
+  const std::size_t resp = message.find("_RESP");
+  if (resp == std::string::npos) return message;
+  return message.substr(0, resp) + "_INIT" + message.substr(resp + 5);
 }
 
 // What the public-key variant draws after the RAND: envelope key, padding of PKE.
@@ -120,8 +132,12 @@ ByteVector pss_salt(const Json* pk) {
   return pk != nullptr && pk->contains("pss_salt") ? octets(pk->at("pss_salt")) : ByteVector();
 }
 
-bool carries_keys(const std::string& message) {
-  return message == "REQUEST_RESP" || message == "RESOLVE_RESP";
+void require_same_keys(const EstablishedTransfer& a, const EstablishedTransfer& b) {
+  for (std::size_t i = 0; i < a.sessions.size(); ++i) {
+    if (!(a.sessions[i].tek == b.sessions.at(i).tek)) {
+      throw std::runtime_error("the ends do not share a key");
+    }
+  }
 }
 
 }  // namespace
@@ -164,27 +180,25 @@ Call::Call(const Json& inputs) : inputs_(inputs) {
   for (const auto& [role, uri] : inputs.at("identities").items()) {
     identities_.emplace(role, Identity::uri(uri.get<std::string>()));
   }
-  if (inputs_.contains("pk_r")) {
-    responder_pk_.emplace(pk_credentials("responder", inputs_.at("pk_r")));
-    resolve_key_ = octets(inputs_.at("pk_r").at("envelope_key"));
-  } else {
-    responder_psk_.emplace(psk_credentials("responder", inputs_.at("psk_r")));
-    resolve_key_ = octets(inputs_.at("psk_r").at("key"));
-  }
-  if (inputs_.contains("pk_i")) {
-    initiator_pk_.emplace(pk_credentials("initiator", inputs_.at("pk_i")));
-    request_key_ = octets(inputs_.at("pk_i").at("envelope_key"));
-  } else if (inputs_.contains("psk_i")) {
-    initiator_psk_.emplace(psk_credentials("initiator", inputs_.at("psk_i")));
-    request_key_ = octets(inputs_.at("psk_i").at("key"));
-  }
-  if (inputs_.at("mode") == 1) {
+  const auto known_as = [&](const std::string& role, const std::string& end, auto& psk, auto& pk,
+                            ByteVector& key) {
+    if (inputs_.contains("pk_" + end)) {
+      pk.emplace(pk_credentials(role, inputs_.at("pk_" + end)));
+      key = octets(inputs_.at("pk_" + end).at("envelope_key"));
+    } else if (inputs_.contains("psk_" + end)) {
+      psk.emplace(psk_credentials(role, inputs_.at("psk_" + end)));
+      key = octets(inputs_.at("psk_" + end).at("key"));
+    }
+  };
+  known_as("initiator", "i", initiator_psk_, initiator_pk_, request_key_);
+  known_as("responder", "r", responder_psk_, responder_pk_, resolve_key_);
+  if (inputs_.contains("request")) {
     play_request();
   } else {
     issue();
   }
   play_transfer();
-  play_resolve_and_answer();
+  if (inputs_.contains("transfer_2")) play_again();
 }
 
 KmsCredentials Call::psk_credentials(const std::string& role, const Json& psk) const {
@@ -235,15 +249,26 @@ TicketPolicy Call::policy(const Json& json) const {
   return policy;
 }
 
-std::vector<CryptoSession> Call::sessions() const {
+std::vector<CryptoSession> Call::sessions(const char* which) const {
   std::vector<CryptoSession> sessions;
-  for (const Json& session : inputs_.at("crypto_sessions")) {
+  for (const Json& session : inputs_.at(which)) {
     sessions.push_back({session.at("cs_id"),
                         static_cast<ProtType>(session.at("prot_type").get<int>()), session.at("s"),
                         session.at("policies").get<ByteVector>(),
                         octets(session.at("session_data")), octets(session.at("spi"))});
   }
   return sessions;
+}
+
+std::vector<SessionKey> Call::supplied_keys(const char* which) const {
+  std::vector<SessionKey> keys;
+  if (!inputs_.contains(which)) return keys;
+  for (const Json& key : inputs_.at(which)) {
+    const ByteVector salt = key.contains("salt") ? octets(key.at("salt")) : ByteVector();
+    keys.push_back({static_cast<KeyType>(key.at("type").get<int>()),
+                    CarriedKey(octets(key.at("key"))), SaltKey(salt), octets(key.at("spi"))});
+  }
+  return keys;
 }
 
 std::vector<SecurityPolicy> Call::security_policies() const {
@@ -318,59 +343,95 @@ void Call::issue() {
       played(issue_ticket(step.env(), policy(inputs_.at("policy")), protection()), "ticket"));
 }
 
-void Call::play_transfer() {
-  const Json& in = inputs_.at("transfer");
-  Step step(*this, {&in.at("t_init")}, {octets(in.at("csb_id")), octets(in.at("randr_i"))});
+TransferOffer Call::offer(const Json& transfer) const {
+  Step step(*this, {&transfer.at("t_init")},
+            {octets(transfer.at("csb_id")), octets(transfer.at("randr_i"))});
   OfferParameters parameters;
   parameters.initiator = identities_.at("initiator");
   parameters.responder = identities_.at("responder");
-  parameters.sessions = sessions();
+  parameters.sessions = sessions("crypto_sessions");
   parameters.policies = security_policies();
   parameters.sdp_ids = inputs_.value("sdp_ids", "");
-  offer_.emplace(
-      played(TransferOffer::start(step.env(), ticket_, std::move(parameters)), "TRANSFER_INIT"));
-  add("TRANSFER_INIT", to_vector(offer_->message()));
+  parameters.keys = supplied_keys("initiator_keys");
+  parameters.accepted.keys = inputs_.contains("responder_keys");
+  return played(TransferOffer::start(step.env(), ticket_, std::move(parameters)), "TRANSFER_INIT");
 }
 
-void Call::play_resolve_and_answer() {
-  const ByteVector& transfer_init = message("TRANSFER_INIT");
-  const auto received = played(ReceivedTransfer::parse(transfer_init), "TRANSFER_INIT");
+TransferAnswer Call::answer(const VerifiedTransfer& verified, const Json& transfer) const {
+  const Json no_time = "00";
+  Step step(*this, {transfer.contains("t_resp") ? &transfer.at("t_resp") : &no_time},
+            {transfer.contains("randr_r") ? octets(transfer.at("randr_r")) : ByteVector()});
+  ResponseParameters parameters;
+  parameters.responder = identities_.at("responder");
+  if (inputs_.contains("answered_sessions")) parameters.sessions = sessions("answered_sessions");
+  parameters.keys = supplied_keys("responder_keys");
+  return played(verified.respond(step.env(), std::move(parameters)), "TRANSFER_RESP");
+}
+
+Result<ResolvedTicket> Call::resolve(const ReceivedTransfer& received,
+                                     const Instead& instead) const {
+  const Tpk tpk(octets_or(instead, "tpk", inputs_.at("tpk").at("key")));
+  if (inputs_.at("mode") == 2) return received.open_from_kms(tpk);
+  if (inputs_.at("mode") == 4) {
+    return received.open_from_initiator(tpk, identities_.at("initiator"));
+  }
+  const TicketResolve resolve = TRY(start_resolve(received.ticket()));
+  const OpenedResolve opened = TRY(open(resolve.message(), instead));
+  const Json& in = inputs_.at("resolve");
+  Step resp(*this, {&in.at("t_resp")},
+            {in.contains("randr_kms") ? octets(in.at("randr_kms")) : ByteVector()});
+  return resolve.finish(TRY(opened.respond(resp.env(), identities_.at("responder"))));
+}
+
+void Call::play_transfer() {
+  const Json& in = inputs_.at("transfer");
+  offer_.emplace(offer(in));
+  const auto received = played(
+      ReceivedTransfer::parse(add("TRANSFER_INIT", to_vector(offer_->message()))), "TRANSFER_INIT");
+  if (inputs_.contains("resolve")) play_resolve(received);
+  ResolvedTicket resolved = played(resolve(received, nullptr), "RESOLVE_RESP");
+  mpkr_forked_ = resolved.mpkr_forked.clone();
+  for (const SessionKey& key : resolved.session_keys) forked_keys_.push_back(key.clone());
+  verified_.emplace(
+      played(received.verify(std::move(resolved), identities_.at("responder")), "TRANSFER_INIT"));
+  TransferAnswer answered = answer(*verified_, in);
+  answered_.emplace(std::move(answered.established));
+  completed_.emplace(in.contains("t_resp")
+                         ? played(offer_->accept(add("TRANSFER_RESP", std::move(answered.message))),
+                                  "TRANSFER_RESP")
+                         : played(offer_->complete(), "TRANSFER_INIT"));
+  require_same_keys(*answered_, *completed_);
+}
+
+// The messages of the Ticket Resolve that resolve() plays by itself.
+void Call::play_resolve(const ReceivedTransfer& received) {
   const Json& in = inputs_.at("resolve");
   resolve_.emplace(played(start_resolve(received.ticket()), "RESOLVE_INIT"));
   const ByteVector& resolve_init = add("RESOLVE_INIT", to_vector(resolve_->message()));
-
-  Step resp(*this, {&in.at("t_resp")},
-            {in.contains("randr_kms") ? octets(in.at("randr_kms")) : ByteVector()});
   authenticated_resolve_.emplace(
       played(authenticate_resolve(resolve_init, nullptr), "RESOLVE_INIT"));
   opened_resolve_.emplace(played(authenticated_resolve_->open(protection().key), "RESOLVE_INIT"));
-  const ByteVector& resolve_resp = add(
-      "RESOLVE_RESP",
+  Step resp(*this, {&in.at("t_resp")},
+            {in.contains("randr_kms") ? octets(in.at("randr_kms")) : ByteVector()});
+  add("RESOLVE_RESP",
       played(opened_resolve_->respond(resp.env(), identities_.at("responder")), "RESOLVE_RESP"));
-  ResolvedTicket resolved = played(resolve_->finish(resolve_resp), "RESOLVE_RESP");
-  mpkr_forked_ = resolved.mpkr_forked.clone();
-  for (const SessionKey& key : resolved.session_keys) forked_keys_.push_back(key.clone());
+}
 
+// The same ticket once more (RFC 6043 5.3): the responder kept what the KMS gave it.
+void Call::play_again() {
+  const Json& in = inputs_.at("transfer_2");
+  kept_.emplace(played(verified_->keep_ticket(), "TRANSFER_INIT_2"));
+  offer_2_.emplace(offer(in));
+  const auto received =
+      played(ReceivedTransfer::parse(add("TRANSFER_INIT_2", to_vector(offer_2_->message()))),
+             "TRANSFER_INIT_2");
   const auto verified =
-      played(received.verify(std::move(resolved), identities_.at("responder")), "TRANSFER_INIT");
-  const Json& transfer = inputs_.at("transfer");
-  const bool responds = transfer.contains("t_resp");
-  const Json no_time = "00";
-  Step answering(*this, {responds ? &transfer.at("t_resp") : &no_time},
-                 {transfer.contains("randr_r") ? octets(transfer.at("randr_r")) : ByteVector()});
-  ResponseParameters parameters;
-  parameters.responder = identities_.at("responder");
-  TransferAnswer answer =
-      played(verified.respond(answering.env(), std::move(parameters)), "TRANSFER_RESP");
-  established_ = std::move(answer.established.sessions);
-  const EstablishedTransfer completed =
-      responds ? played(offer_->accept(add("TRANSFER_RESP", answer.message)), "TRANSFER_RESP")
-               : played(offer_->complete(), "TRANSFER_INIT");
-  for (std::size_t i = 0; i < established_.size(); ++i) {
-    if (!(completed.sessions.at(i).tek == established_[i].tek)) {
-      throw std::runtime_error("the ends do not share a key");
-    }
-  }
+      played(received.verify(*kept_, identities_.at("responder")), "TRANSFER_INIT_2");
+  TransferAnswer answered = answer(verified, in);
+  answered_2_.emplace(std::move(answered.established));
+  require_same_keys(*answered_2_,
+                    played(offer_2_->accept(add("TRANSFER_RESP_2", std::move(answered.message))),
+                           "TRANSFER_RESP_2"));
 }
 
 // --- What comes out ------------------------------------------------------------------------
@@ -378,14 +439,14 @@ void Call::play_resolve_and_answer() {
 Bytes Call::inkey_of(const std::string& message) const {
   if (message.starts_with("REQUEST")) return request_key_;
   if (message.starts_with("RESOLVE")) return resolve_key_;
-  const bool forked = message == "TRANSFER_RESP" && forking();
+  const bool forked = message.starts_with("TRANSFER_RESP") && forking();
   return forked ? mpkr_forked_.reveal() : ticket_->mpki.reveal();
 }
 
 MessageContext Call::context_of(const std::string& name) const {
   const Message initial = Message::parse(message(initial_of(name))).value();
   const Message parsed = Message::parse(message(name)).value();
-  return {initial.header.csb_id, name.ends_with("_RESP"), initial.randr_i.value_or(Bytes()),
+  return {initial.header.csb_id, name != initial_of(name), initial.randr_i.value_or(Bytes()),
           initial.randr_r.value_or(parsed.randr_r.value_or(Bytes()))};
 }
 
@@ -406,9 +467,10 @@ Json Call::message_keys() const {
   const Json& ticket = inputs_.at("ticket");
   all["ticket"] =
       json_of(derive_ticket_keys(*suite_, protection().key, octets(ticket.at("rand"))).value());
-  for (const auto& [name, unused] : messages_) {
-    all[name] = json_of(
-        keys_of(name, carries_keys(name) ? Protects::integrity_and_keys : Protects::integrity));
+  for (const auto& [name, octets_of_it] : messages_) {
+    const bool carries_keys = Message::parse(octets_of_it).value().kemac.has_value();
+    all[name] =
+        json_of(keys_of(name, carries_keys ? Protects::integrity_and_keys : Protects::integrity));
   }
   return all;
 }
@@ -421,12 +483,8 @@ Json Call::results() const {
     results["forked_keys"] = Json::array();
     for (const SessionKey& key : forked_keys_) results["forked_keys"].push_back(json_of(key));
   }
-  results["crypto_sessions"] = Json::array();
-  for (const EstablishedSession& session : established_) {
-    Json json{{"cs_id", session.cs_id}, {"tek", hex(session.tek.reveal())}};
-    if (!session.salt.empty()) json["salt"] = hex(session.salt.reveal());
-    results["crypto_sessions"].push_back(std::move(json));
-  }
+  results["crypto_sessions"] = json_of(answered_->sessions);
+  if (answered_2_) results["crypto_sessions_2"] = json_of(answered_2_->sessions);
   return results;
 }
 
@@ -434,14 +492,16 @@ Json Call::results() const {
 
 std::string Call::receiver_of(const std::string& message) {
   if (message == "REQUEST_INIT" || message == "RESOLVE_INIT") return "kms";
-  if (message == "REQUEST_RESP" || message == "TRANSFER_RESP") return "initiator";
+  if (message == "REQUEST_RESP" || message.starts_with("TRANSFER_RESP")) return "initiator";
   return "responder";
 }
 
 Result<void> Call::receive(const std::string& name, Bytes octets, const Instead& instead) const {
   if (name == "REQUEST_INIT") return kms_receives_request(octets, instead);
   if (name == "RESOLVE_INIT") return kms_receives_resolve(octets, instead);
-  if (name == "TRANSFER_INIT") return responder_receives_offer(octets, instead);
+  if (name == "TRANSFER_INIT") return responder_receives_offer(octets, instead, nullptr);
+  if (name == "TRANSFER_INIT_2") return responder_receives_offer(octets, instead, &*kept_);
+  if (name == "TRANSFER_RESP_2") return outcome(offer_2_->accept(octets));
   if (name == "REQUEST_RESP") return outcome(request_->finish(octets));
   if (name == "RESOLVE_RESP") return outcome(resolve_->finish(octets));
   return outcome(offer_->accept(octets));
@@ -501,7 +561,8 @@ Result<void> Call::kms_receives_resolve(Bytes octets, const Instead& instead) co
 }
 
 // Early checks, then the KMS, then the verification with the keys that it returned.
-Result<void> Call::responder_receives_offer(Bytes octets, const Instead& instead) const {
+Result<void> Call::responder_receives_offer(Bytes octets, const Instead& instead,
+                                            const KeptTicket* kept) const {
   const auto received = TRY(ReceivedTransfer::parse(octets));
   Identity self = identities_.at("responder");
   if (instead.is_object() && instead.contains("identity")) {
@@ -512,15 +573,12 @@ Result<void> Call::responder_receives_offer(Bytes octets, const Instead& instead
   profile.accept_128_bit_suite = true;
   profile.require_forking = false;
   profile.require_single_tls_session = false;
+  profile.accept_initiator_keys = inputs_.contains("initiator_keys");
   profile.accept_rekeying = true;
   TRY(received.check_early(profile, time_of(instead, received.t())));
-  const Json& in = inputs_.at("resolve");
-  const auto resolve = TRY(start_resolve(received.ticket()));
-  const OpenedResolve opened = TRY(open(resolve.message(), nullptr));
-  Step resp(*this, {&in.at("t_resp")},
-            {in.contains("randr_kms") ? vectors::octets(in.at("randr_kms")) : ByteVector()});
-  const ByteVector response = TRY(opened.respond(resp.env(), identities_.at("responder")));
-  return outcome(received.verify(TRY(resolve.finish(response)), identities_.at("responder")));
+  const Identity& responder = identities_.at("responder");
+  if (kept != nullptr) return outcome(received.verify(*kept, responder));
+  return outcome(received.verify(TRY(resolve(received, instead)), responder));
 }
 
 // --- Error messages ------------------------------------------------------------------------
@@ -534,14 +592,19 @@ Result<ByteVector> Call::error(const std::string& about, const Json& t, const Re
   if (about == "REQUEST_INIT") return authenticated_request_->refuse(step.env(), refusal);
   if (about == "REQUEST_RESP") return request_->refuse(step.env(), refusal);
   if (about == "RESOLVE_INIT") return authenticated_resolve_->refuse(step.env(), refusal);
-  return resolve_->refuse(step.env(), refusal);
+  if (about == "RESOLVE_RESP") return resolve_->refuse(step.env(), refusal);
+  if (about == "TRANSFER_INIT") return verified_->refuse(step.env(), refusal);
+  return offer_->refuse(step.env(), message(about), refusal);
 }
 
 Result<ReceivedError> Call::read_error(const std::string& about, Bytes octets) const {
   if (about == "REQUEST_INIT") return request_->read_error(octets);
   if (about == "REQUEST_RESP") return authenticated_request_->read_error(octets);
   if (about == "RESOLVE_INIT") return resolve_->read_error(octets);
-  return opened_resolve_->read_error(octets);
+  if (about == "RESOLVE_RESP") return opened_resolve_->read_error(octets);
+  if (about == "TRANSFER_INIT") return offer_->read_error(octets);
+  CryptoSessionBundle bundle = answered_->bundle;
+  return bundle.read_error(octets);
 }
 
 }  // namespace keystub::vectors

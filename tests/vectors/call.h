@@ -68,7 +68,8 @@ class Call {
   void play_request();
   void issue();
   void play_transfer();
-  void play_resolve_and_answer();
+  void play_resolve(const mikey::ReceivedTransfer& received);
+  void play_again();
   const ByteVector& add(const std::string& name, ByteVector message);
 
   class Step;
@@ -77,7 +78,8 @@ class Call {
   mikey::PkCredentials pk_credentials(const std::string& role, const Json& pk) const;
   mikey::TicketProtection protection() const;
   mikey::TicketPolicy policy(const Json& json) const;
-  std::vector<mikey::CryptoSession> sessions() const;
+  std::vector<mikey::CryptoSession> sessions(const char* which) const;
+  std::vector<mikey::SessionKey> supplied_keys(const char* which) const;
   std::vector<mikey::SecurityPolicy> security_policies() const;
   ByteVector ticket_randomness() const;
   Bytes inkey_of(const std::string& message) const;
@@ -88,10 +90,17 @@ class Call {
   Result<mikey::AuthenticatedResolve> authenticate_resolve(Bytes resolve_init,
                                                            const Instead& instead) const;
   Result<mikey::OpenedResolve> open(Bytes resolve_init, const Instead& instead) const;
+  mikey::TransferOffer offer(const Json& transfer) const;
+  mikey::TransferAnswer answer(const mikey::VerifiedTransfer& verified, const Json& transfer) const;
+  // What opens the ticket of an offer: the KMS, or a TPK of the responder's own (modes 2 and 4).
+  Result<mikey::ResolvedTicket> resolve(const mikey::ReceivedTransfer& received,
+                                        const Instead& instead) const;
   Result<mikey::TicketResolve> start_resolve(const mikey::TicketView& ticket) const;
   Result<void> kms_receives_request(Bytes octets, const Instead& instead) const;
   Result<void> kms_receives_resolve(Bytes octets, const Instead& instead) const;
-  Result<void> responder_receives_offer(Bytes octets, const Instead& instead) const;
+  // `kept`: the ticket is known; otherwise it is resolved.
+  Result<void> responder_receives_offer(Bytes octets, const Instead& instead,
+                                        const mikey::KeptTicket* kept) const;
 
   Json inputs_;
   const mikey::Suite* suite_;
@@ -116,7 +125,13 @@ class Call {
   std::optional<mikey::OpenedResolve> opened_resolve_;
   mikey::Mpk mpkr_forked_;
   std::vector<mikey::SessionKey> forked_keys_;
-  std::vector<mikey::EstablishedSession> established_;
+  std::optional<mikey::VerifiedTransfer> verified_;
+  std::optional<mikey::EstablishedTransfer> answered_;   // the responder's
+  std::optional<mikey::EstablishedTransfer> completed_;  // the initiator's
+  // The second Ticket Transfer.
+  std::optional<mikey::KeptTicket> kept_;
+  std::optional<mikey::TransferOffer> offer_2_;
+  std::optional<mikey::EstablishedTransfer> answered_2_;
 };
 
 }  // namespace keystub::vectors

@@ -11,6 +11,7 @@ namespace {
 using namespace mikey;
 
 constexpr const char* kForking = "mode1-256-forking";
+constexpr const char* kPlain = "mode1-256";
 constexpr const char* kForking128 = "mode1-128-forking";
 
 // What happens to the message on its way.
@@ -39,6 +40,14 @@ const std::vector<Row>& rows() {
       {"error-resolve-init", "the KMS does not support the ticket type", kForking, "RESOLVE_INIT",
        invalid_ticket},
       {"error-resolve-resp", "the responder tells the KMS", kForking, "RESOLVE_RESP", unspecified},
+      {"error-transfer-init", "the responder tells the initiator", kForking, "TRANSFER_INIT",
+       invalid_sp},
+      {"error-transfer-resp", "the initiator tells the responder", kForking, "TRANSFER_RESP",
+       unspecified},
+      {"error-transfer-init-plain", "the same without key forking", kPlain, "TRANSFER_INIT",
+       invalid_sp},
+      {"error-transfer-resp-plain", "the same without key forking", kPlain, "TRANSFER_RESP",
+       unspecified},
       {"error-without-v", "without V: only a recommendation", kForking, "REQUEST_INIT",
        auth_failure, false},
       {"error-stripped", "V was taken away on the way: again only a recommendation", kForking,

@@ -99,6 +99,48 @@ auto with_timestamps(mikey::TsType type) {
   };
 }
 
+Json tls_session(const Json& spi, int cs_id = 1) {
+  return {{"cs_id", cs_id},     {"prot_type", 2}, {"s", false}, {"policies", Json::array()},
+          {"session_data", ""}, {"spi", spi}};
+}
+
+// A second Ticket Transfer with the same ticket.
+void twice(Json& in, const Maker& make) {
+  in["transfer_2"] = in["transfer"];
+  Json& second = in["transfer_2"];
+  second["t_init"] = make.t("transfer_2 t_init", 7);
+  second["t_resp"] = make.t("transfer_2 t_resp", 8);
+  for (const char* name : {"csb_id", "randr_i", "randr_r"}) {
+    const std::size_t octets = second[name].get<std::string>().size() / 2;
+    second[name] = make.hex(std::string("transfer_2 ") + name, octets);
+  }
+}
+
+// Session keys that come from one of the ends: pre-encrypted content (RFC 6043 8).
+Json supplied_key(const Maker& make, const std::string& name, KeyType type, const Json& in) {
+  const auto octets = in["ticket"]["mpk"].get<std::string>().size() / 2;
+  Json key{{"type", static_cast<int>(type)},
+           {"spi", make.hex(name + " spi", 4)},
+           {"key", make.hex(name, octets)}};
+  if (mikey::has_salt(type)) key["salt"] = make.hex(name + " salt", 14);
+  return key;
+}
+void with_initiator_key(Json& in, const Maker& make) {
+  const Json key = supplied_key(make, "initiator key", KeyType::tek, in);
+  in["initiator_keys"] = Json::array({key});
+  in["crypto_sessions"].push_back(
+      tls_session(key["spi"], static_cast<int>(in["crypto_sessions"].size()) + 1));
+}
+// Its crypto session is offered without an SPI: the answer says which key it has.
+void with_responder_key(Json& in, const Maker& make) {
+  const Json key = supplied_key(make, "responder key", KeyType::tek_salt, in);
+  const int cs_id = static_cast<int>(in["crypto_sessions"].size()) + 1;
+  in["responder_keys"] = Json::array({key});
+  in["answered_sessions"] = in["crypto_sessions"];
+  in["answered_sessions"].push_back(tls_session(key["spi"], cs_id));
+  in["crypto_sessions"].push_back(tls_session("", cs_id));
+}
+
 // Certificates instead of a PSK, for one end.
 void certify(Json& in, const Maker& make, const std::string& end, mikey::SignatureType type) {
   constexpr std::size_t kModulusOctets = 256;
@@ -118,7 +160,7 @@ void certify(Json& in, const Maker& make, const std::string& end, mikey::Signatu
 // For both.
 auto with_certificates(mikey::SignatureType type) {
   return [type](Json& in, const Maker& make) {
-    if (in["mode"] == 1) certify(in, make, "i", type);
+    if (in.contains("request")) certify(in, make, "i", type);
     certify(in, make, "r", type);
   };
 }
@@ -129,11 +171,6 @@ constexpr const char* kKms = "sip:kms@example.com";
 
 bool has(const Row& row, char flag) {
   return std::string_view(row.flags).find(flag) != std::string_view::npos;
-}
-
-Json tls_session(const Json& spi, int cs_id = 1) {
-  return {{"cs_id", cs_id},     {"prot_type", 2}, {"s", false}, {"policies", Json::array()},
-          {"session_data", ""}, {"spi", spi}};
 }
 
 Json inputs_of(const Row& row) {
@@ -147,8 +184,10 @@ Json inputs_of(const Row& row) {
                  {"mac_alg", static_cast<int>(suite.mac)}};
   in["ts_type"] = 0;
   in["identities"] = {{"initiator", kAlice}, {"responder", kBob}, {"kms", kKms}};
-  if (row.mode == 1) in["psk_i"] = {{"id", "alice"}, {"key", make.hex("psk_i", octets)}};
-  in["psk_r"] = {{"id", "bob"}, {"key", make.hex("psk_r", octets)}};
+  const bool kms_issues = row.mode == 1 || row.mode == 2;
+  const bool kms_resolves = row.mode == 1 || row.mode == 3;
+  if (kms_issues) in["psk_i"] = {{"id", "alice"}, {"key", make.hex("psk_i", octets)}};
+  if (kms_resolves) in["psk_r"] = {{"id", "bob"}, {"key", make.hex("psk_r", octets)}};
   in["tpk"] = {{"id", "tpk-1"}, {"thdr", ""}, {"key", make.hex("tpk", octets)}};
   in["policy"] = {{"ticket_type", {2, 1, 1}},
                   {"flags", row.flags},
@@ -177,7 +216,7 @@ Json inputs_of(const Row& row) {
   ticket["rand"] = make.hex("ticket rand", octets);
   in["ticket"] = ticket;
 
-  if (row.mode == 1) {
+  if (kms_issues) {
     in["request"] = {{"t_init", make.t("request t_init", 0)},
                      {"csb_id", make.hex("request csb_id", 4)},
                      {"randr_i", make.hex("request randr_i", octets)},
@@ -188,11 +227,13 @@ Json inputs_of(const Row& row) {
                     {"randr_i", make.hex("transfer randr_i", octets)}};
   if (has(row, 'F')) in["transfer"]["t_resp"] = make.t("transfer t_resp", 6);
   if (has(row, 'G')) in["transfer"]["randr_r"] = make.hex("transfer randr_r", octets);
-  in["resolve"] = {{"t_init", make.t("resolve t_init", 4)},
-                   {"csb_id", make.hex("resolve csb_id", 4)},
-                   {"randr_r", make.hex("resolve randr_r", octets)},
-                   {"t_resp", make.t("resolve t_resp", 5)}};
-  if (has(row, 'I')) in["resolve"]["randr_kms"] = make.hex("resolve randr_kms", octets);
+  if (kms_resolves) {
+    in["resolve"] = {{"t_init", make.t("resolve t_init", 4)},
+                     {"csb_id", make.hex("resolve csb_id", 4)},
+                     {"randr_r", make.hex("resolve randr_r", octets)},
+                     {"t_resp", make.t("resolve t_resp", 5)}};
+    if (has(row, 'I')) in["resolve"]["randr_kms"] = make.hex("resolve randr_kms", octets);
+  }
 
   // One TLS session per key.
   in["crypto_sessions"] = Json::array();
@@ -360,6 +401,48 @@ const std::vector<Row>& rows() {
        "DEFGHINO",
        {kTgk},
        with_timestamps(mikey::TsType::ntp_utc_32)},
+      {"mode1-256-reused",
+       "mode 1, 256-bit suite: a second call with the same ticket, without a Ticket Resolve",
+       1,
+       kSuite256,
+       "DEFGHIJNO",
+       {kTgk},
+       twice},
+      {"mode1-256-initiator-key",
+       "mode 1, 256-bit suite, no key in the ticket: a TEK from the initiator (L), pre-encrypted "
+       "content",
+       1,
+       kSuite256,
+       "DEFGHILNO",
+       {},
+       with_initiator_key},
+      {"mode1-256-responder-key",
+       "mode 1, 256-bit suite: a TGK in the ticket, a TEK+SALT from the responder (M)",
+       1,
+       kSuite256,
+       "DEFGHIMNO",
+       {kTgk},
+       with_responder_key},
+      {"mode1-128-keys-of-both",
+       "mode 1, 128-bit suite, no key in the ticket: a TEK from either end (L, M)",
+       1,
+       kSuite128,
+       "DEFGHILMNO",
+       {},
+       [](Json& in, const Maker& make) {
+         with_initiator_key(in, make);
+         with_responder_key(in, make);
+       }},
+      {"mode2-128", "mode 2, 128-bit suite: the KMS issues, the responder has the TPK (E = 0)", 2,
+       kSuite128, "DFGHNO"},
+      {"mode2-256", "mode 2, 256-bit suite: the KMS issues, the responder has the TPK (E = 0)", 2,
+       kSuite256, "DFGHNO"},
+      {"mode4-128", "mode 4, 128-bit suite: initiator and responder share the TPK, no KMS", 4,
+       kSuite128, "FGHLNO"},
+      {"mode4-256", "mode 4, 256-bit suite: initiator and responder share the TPK, no KMS", 4,
+       kSuite256, "FGHLNO"},
+      {"mode4-256-no-response", "mode 4, 256-bit suite, F = 0: one message is all", 4, kSuite256,
+       "HLNO"},
       {"mode3-128", "mode 3, self-issued ticket (D = 0, L = 1), 128-bit suite, key forking", 3,
        kSuite128, "EFGHILNO"},
       {"mode3-256", "mode 3, self-issued ticket (D = 0, L = 1), 256-bit suite, key forking", 3,

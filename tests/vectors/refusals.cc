@@ -1,5 +1,6 @@
 #include "tests/vectors/refusals.h"
 
+#include <array>
 #include <functional>
 #include <stdexcept>
 
@@ -111,6 +112,7 @@ constexpr std::size_t kPrfAt = 5;
 constexpr std::size_t kFlagsAt = 6;
 // In an IDR: Next Payload, role, type, length.
 constexpr std::size_t kBeforeId = 5;
+constexpr std::uint8_t kFlagE = 0x80;  // in the first octet of the flags
 constexpr std::uint8_t kFlagF = 0x40;  // in the first octet of the flags
 constexpr std::uint8_t kFlagO = 0x20;  // in the second one
 
@@ -144,6 +146,19 @@ ByteVector plain_key_data(const Call& call, const std::string& name) {
   aes_cm(call.suite(), keys, message.header.csb_id, *message.t, message.kemac->encr_data, plain)
       .value();
   return plain;
+}
+
+constexpr std::array<std::uint8_t, 41> kEncrData{};
+
+// A KEMAC where none is expected; what is in it does not matter.
+void insert_kemac(Pieces& message) {
+  ByteWriter payload;
+  payload.u8(0);
+  payload.u8(static_cast<std::uint8_t>(EncrAlg::aes_cm_256));
+  payload.u16(kEncrData.size());
+  payload.bytes(kEncrData);
+  payload.u8(static_cast<std::uint8_t>(MacAlg::null));
+  message.insert(PayloadType::kemac, std::move(payload).take());
 }
 
 ByteVector with_plain_keys(const Call& call, const std::string& name) {
@@ -614,6 +629,40 @@ const std::vector<Row>& rows() {
        },
        {malformed, unspecified, "HDR", "RFC 6043 4.2"}},
 
+      // Keys from the ends, and modes 2 and 4.
+      {"transfer-init-keys-without-l",
+       "the initiator sends session keys, and L = 0",
+       kPlain,
+       "TRANSFER_INIT",
+       changed(insert_kemac),
+       {denied, invalid_tppar, "KEMAC", "RFC 6043 4.2.2.1"}},
+      {"transfer-resp-keys-without-m",
+       "the responder sends session keys, and M = 0",
+       kPlain,
+       "TRANSFER_RESP",
+       changed(insert_kemac),
+       {denied, invalid_tppar, "KEMAC", "RFC 6043 5.2"}},
+      {"mode2-resolve-mandatory",
+       "E = 1: a responder must not open the ticket itself",
+       "mode2-256",
+       "TRANSFER_INIT",
+       changed(flip(PayloadType::ticket, kFlagsAt, kFlagE)),
+       {denied, invalid_tppar, "TICKET", "RFC 6043 6.10"}},
+      {"mode2-wrong-tpk",
+       "the ticket is not sealed under the responder's TPK",
+       "mode2-256",
+       "TRANSFER_INIT",
+       unchanged,
+       {unauthenticated, auth_failure, "TICKET", "RFC 6043 A.1"},
+       {{"tpk", kOtherKey}}},
+      {"mode4-wrong-tpk",
+       "the ticket is not sealed under the TPK that both share",
+       "mode4-256",
+       "TRANSFER_INIT",
+       unchanged,
+       {unauthenticated, auth_failure, "TICKET", "RFC 6043 A.1"},
+       {{"tpk", kOtherKey}}},
+
       // The public-key variants.
       {"pk-request-init-other-anchor",
        "the KMS trusts another root",
@@ -712,7 +761,7 @@ std::vector<Row> broken_macs(const Calls& calls) {
   for (const auto& [id, call] : calls) {
     for (const auto& [message, unused] : call.messages()) {
       // With key forking the responder sees it before it has keys: Vi repeats the MAC.
-      const bool vi = message == "TRANSFER_INIT" && call.forking();
+      const bool vi = message.starts_with("TRANSFER_INIT") && call.forking();
       const bool sign = call.uses_certificates(message);
       rows.push_back({id + "-" + message + (sign ? "-signature" : "-mac"),
                       sign ? "the last octet of the signature is changed"

@@ -138,8 +138,14 @@ class Exchange:
         self.keys = octets_in(entry["message_keys"])
         self.results = octets_in(entry["results"])
         self.who = {role: uri.encode() for role, uri in self.inputs["identities"].items()}
-        self.session_keys = [(key["type"], key["key"], key.get("salt", b""), key["spi"])
-                             for key in self.inputs["ticket"]["session_keys"]]
+        self.session_keys = self.keys_of(self.inputs["ticket"]["session_keys"])
+        # Keys that the ends put into the Ticket Transfer themselves.
+        self.supplied = {"TRANSFER_INIT": self.keys_of(self.inputs.get("initiator_keys", [])),
+                         "TRANSFER_RESP": self.keys_of(self.inputs.get("responder_keys", []))}
+
+    @staticmethod
+    def keys_of(keys):
+        return [(key["type"], key["key"], key.get("salt", b""), key["spi"]) for key in keys]
 
     def keys_in_kemac(self, name, csb_id, t, encr_data):
         """The keys in the KEMAC of a message or of the ticket, with the T beside it."""
@@ -164,9 +170,9 @@ class Exchange:
     def context(self, name):
         """What the keys of a message are made of (RFC 6043 5.1.2): inkey, CSB ID, phase, RANDRi,
         RANDRr."""
-        exchange, init_or_resp = name.split("_")
+        exchange, init_or_resp, *second = name.split("_")
         phase = {"INIT": 1, "RESP": 2}[init_or_resp]
-        values = self.inputs[exchange.lower()]
+        values = self.inputs["_".join([exchange.lower(), *second])]
         randr_i, randr_r = values.get("randr_i", b""), values.get("randr_r", b"")
         if exchange in ("REQUEST", "RESOLVE"):
             inkey = self.shared_with_kms(exchange)
@@ -259,12 +265,12 @@ class InAnotherLanguage(unittest.TestCase):
                 continue
             size = one.suite.mac_octets
             covered = message[:-size]
-            if name == "TRANSFER_INIT":
+            if name.startswith("TRANSFER_INIT"):
                 data = one.payload(name, rfc_decoder.TICKET).fields[-1]
                 covered = (message[:data.offset - 2] +
                            message[data.offset + data.length:-size] +
                            one.who["initiator"] + one.who["responder"])
-            elif name.endswith("_INIT"):
+            elif "_INIT" in name:
                 sender = {"REQUEST_INIT": "initiator", "RESOLVE_INIT": "responder"}[name]
                 covered += one.who[sender] + one.who["kms"]
             else:
@@ -320,18 +326,25 @@ class InAnotherLanguage(unittest.TestCase):
         self.assertEqual(one.suite.mac(auth_key, data[:-size]), data[-size:])
 
     @for_each_exchange
-    def test_keys_in_responses(self, one):
+    def test_keys_in_messages(self, one):
         mpki, mpkr = one.results["mpki"], one.results.get("mpkr")
         carried = {"REQUEST_RESP": ([mpki, mpkr], one.session_keys),
-                   "RESOLVE_RESP": ([mpki, one.results.get("mpkr_forked")], one.forked_keys())}
-        for name, (mpks, session_keys) in carried.items():
-            if name in one.messages:
-                values = one.inputs[name.split("_")[0].lower()]
-                spi = one.inputs["ticket"]["mpk_spi"]
-                encr_data = one.octets(name, one.payload(name, rfc_decoder.KEMAC).fields[1])
-                self.assertEqual(
-                    one.keys_in_kemac(name, values["csb_id"], values["t_resp"], encr_data),
-                    [*((6, mpk, b"", spi) for mpk in mpks if mpk), *session_keys], name)
+                   "RESOLVE_RESP": ([mpki, one.results.get("mpkr_forked")], one.forked_keys()),
+                   **{name: ([], keys) for name, keys in one.supplied.items() if keys}}
+        for name in one.messages:
+            has_kemac = rfc_decoder.KEMAC in (
+                payload.type for payload in rfc_decoder.decode(one.messages[name]).payloads)
+            self.assertEqual(has_kemac, name in carried, name)
+            if not has_kemac:
+                continue
+            mpks, session_keys = carried[name]
+            exchange, init_or_resp = name.lower().split("_")
+            values = one.inputs[exchange]
+            spi = one.inputs["ticket"]["mpk_spi"]
+            encr_data = one.octets(name, one.payload(name, rfc_decoder.KEMAC).fields[1])
+            self.assertEqual(
+                one.keys_in_kemac(name, values["csb_id"], values[f"t_{init_or_resp}"], encr_data),
+                [*((6, mpk, b"", spi) for mpk in mpks if mpk), *session_keys], name)
 
     @for_each_exchange
     def test_forked_keys_and_teks(self, one):
@@ -341,21 +354,28 @@ class InAnotherLanguage(unittest.TestCase):
                              one.fork(MPKR_FORKED, one.results["mpkr"]))
             self.assertEqual([key for _, key, _, _ in one.forked_keys()],
                              [key["key"] for key in one.results["forked_keys"]])
-        by_spi = {spi: (kind, key, salt) for kind, key, salt, spi in one.forked_keys()}
-        transfer = one.inputs["transfer"]
-        rands = (with_length(transfer["randr_i"] if "H" in one.flags else b"") +
-                 with_length(transfer.get("randr_r", b"")))
-        self.assertEqual(len(one.inputs["crypto_sessions"]), len(one.results["crypto_sessions"]))
-        for session, result in zip(one.inputs["crypto_sessions"], one.results["crypto_sessions"]):
-            kind, tek, salt = by_spi[session["spi"]]
-            if kind not in TEKS:
-                tgk, cs_id = tek, number(session["cs_id"], 1)
-                tek = one.suite.key(tgk, label(TEK, cs_id=cs_id, phase=3, rest=rands))
-                if session["prot_type"] == SRTP and not salt:
-                    salt = one.suite.prf(
-                        tgk, label(SESSION_SALT, cs_id=cs_id, phase=3, rest=rands), 14)
-            self.assertEqual((result["cs_id"], result["tek"], result.get("salt", b"")),
-                             (session["cs_id"], tek, salt))
+        by_spi = {spi: (kind, key, salt) for kind, key, salt, spi in
+                  [*one.forked_keys(), *one.supplied["TRANSFER_INIT"],
+                   *one.supplied["TRANSFER_RESP"]]}
+        sessions = one.inputs.get("answered_sessions", one.inputs["crypto_sessions"])
+        for second in ("", "_2"):
+            if "transfer" + second not in one.inputs:
+                continue
+            transfer = one.inputs["transfer" + second]
+            rands = (with_length(transfer["randr_i"] if "H" in one.flags else b"") +
+                     with_length(transfer.get("randr_r", b"")))
+            results = one.results["crypto_sessions" + second]
+            self.assertEqual(len(sessions), len(results))
+            for session, result in zip(sessions, results):
+                kind, tek, salt = by_spi[session["spi"]]
+                if kind not in TEKS:
+                    tgk, cs_id = tek, number(session["cs_id"], 1)
+                    tek = one.suite.key(tgk, label(TEK, cs_id=cs_id, phase=3, rest=rands))
+                    if session["prot_type"] == SRTP and not salt:
+                        salt = one.suite.prf(
+                            tgk, label(SESSION_SALT, cs_id=cs_id, phase=3, rest=rands), 14)
+                self.assertEqual((result["cs_id"], result["tek"], result.get("salt", b"")),
+                                 (session["cs_id"], tek, salt))
 
 
 class ErrorMessages(unittest.TestCase):
