@@ -44,7 +44,10 @@ Result<MessageKeys> BundleState::message_keys(const Suite& suite, Protects prote
       {csb_id, after_response, randr_i, after_response ? Bytes(randr_r) : Bytes()}, protects);
 }
 
-Result<std::vector<EstablishedSession>> BundleState::derive(const std::vector<CryptoSession>& which,
+BundleContents BundleContents::clone() const { return {mikey::clone(keys), sessions, policies}; }
+
+Result<std::vector<EstablishedSession>> BundleState::derive(const BundleContents& from,
+                                                            const std::vector<CryptoSession>& which,
                                                             std::string_view message) const {
   const Suite& suite = suite_of(prf);
   // [6043-5.1.3-06] [6043-5.1.3-07] [6043-6.10-11]
@@ -53,7 +56,7 @@ Result<std::vector<EstablishedSession>> BundleState::derive(const std::vector<Cr
   std::vector<EstablishedSession> established;
   established.reserve(which.size());
   for (const CryptoSession& session : which) {
-    const SessionKey* key = find_key(keys, session.spi);
+    const SessionKey* key = find_key(from.keys, session.spi);
     if (key == nullptr) {
       return fail(Category::malformed,
                   named(session) + " points to SPI " + to_hex(session.spi) +
@@ -72,7 +75,7 @@ Result<std::vector<EstablishedSession>> BundleState::derive(const std::vector<Cr
       out.salt = TRY(derive_session_salt(prf, *key, session.cs_id, with_i, with_r, kSaltOctets));
     }
     if (session.policies.size() == 1) {
-      if (const SecurityPolicy* policy = find_policy(policies, session.policies.front())) {
+      if (const SecurityPolicy* policy = find_policy(from.policies, session.policies.front())) {
         out.policy = *policy;
       }
     }
@@ -82,7 +85,7 @@ Result<std::vector<EstablishedSession>> BundleState::derive(const std::vector<Cr
 }
 
 Result<EstablishedTransfer> establish(BundleState state, std::string_view message, Bytes mac) {
-  auto sessions = TRY(state.derive(state.sessions, message));
+  auto sessions = TRY(state.derive(state.contents, state.contents.sessions, message));
   const std::uint32_t csb_id = state.csb_id;
   Identity peer = state.peer();
   return EstablishedTransfer{csb_id, std::move(peer), std::move(sessions), to_vector(mac),
@@ -224,6 +227,18 @@ Result<void> check_answer(const std::vector<CryptoSession>& answered,
   return {};
 }
 
+std::vector<CryptoSession> settle(const std::vector<CryptoSession>& chosen,
+                                  std::vector<CryptoSession> offered, const SessionKey* first_key) {
+  std::vector<CryptoSession> sessions = chosen.empty() ? std::move(offered) : chosen;
+  for (CryptoSession& session : sessions) {
+    if (chosen.empty() && session.policies.size() > 1) session.policies.resize(1);
+    // "The Responder MUST provide … SPI for each crypto session for which the Initiator has not".
+    // [6043-4.2.2.3-04]
+    if (session.spi.empty() && first_key != nullptr) session.spi = first_key->spi;
+  }
+  return sessions;
+}
+
 // --- Session keys
 // ---------------------------------------------------------------------------------
 
@@ -283,7 +298,8 @@ Result<std::vector<SessionKey>> open_supplied_keys(const Suite& suite, const Mes
 
 Result<void> add_keys(std::vector<SessionKey>& keys, std::vector<SessionKey> more, Place place) {
   for (SessionKey& key : more) {
-    if (find_key(keys, key.spi) != nullptr) {
+    if (const SessionKey* known = find_key(keys, key.spi)) {
+      if (known->type == key.type && known->key == key.key && known->salt == key.salt) continue;
       return fail(Category::malformed,
                   "a new session key has SPI " + to_hex(key.spi) + ", which is taken", place);
     }

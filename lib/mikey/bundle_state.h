@@ -9,6 +9,15 @@
 
 namespace keystub::mikey {
 
+// What a bundle consists of, and what updates change.
+struct BundleContents {
+  std::vector<SessionKey> keys;  // all that the bundle ever got, forked where they had to be
+  std::vector<CryptoSession> sessions;
+  std::vector<SecurityPolicy> policies;
+
+  BundleContents clone() const;
+};
+
 struct BundleState {
   CsbRole role = CsbRole::initiator;  // ours
   std::uint32_t csb_id = 0;
@@ -27,11 +36,11 @@ struct BundleState {
   ByteVector randr_kms;
   ByteVector ticket;  // from Ticket Type to the end of Ticket Data
 
-  std::vector<SessionKey> keys;  // all that the bundle ever got, forked where they had to be
-  std::vector<CryptoSession> sessions;
-  std::vector<SecurityPolicy> policies;
+  BundleContents contents;
   TimestampMemory timestamps;
-  bool update_under_way = false;
+  // The update that we sent and that has no answer yet; 0: none. No two have the same number.
+  std::uint64_t update_under_way = 0;
+  std::uint64_t updates_sent = 0;
 
   const Identity& self() const noexcept {
     return role == CsbRole::initiator ? initiator : responder;
@@ -40,9 +49,10 @@ struct BundleState {
     return role == CsbRole::initiator ? responder : initiator;
   }
   Result<MessageKeys> message_keys(const Suite& suite, Protects protects) const;
-  // The key of each of `which`, crypto sessions of the bundle. `message` is to blame if one has
-  // none.
-  Result<std::vector<EstablishedSession>> derive(const std::vector<CryptoSession>& which,
+  // The key of each of `which` among those of `from`, the bundle's contents or what an update would
+  // make of them. `message` is to blame if one has none.
+  Result<std::vector<EstablishedSession>> derive(const BundleContents& from,
+                                                 const std::vector<CryptoSession>& which,
                                                  std::string_view message) const;
 };
 
@@ -83,6 +93,12 @@ Result<void> check_answer(const std::vector<CryptoSession>& answered,
                           const std::vector<SecurityPolicy>& made,
                           const AcceptedAdditions& accepted, std::string_view message);
 
+// The crypto sessions of an answer, settled: the `chosen` ones or, where nothing was chosen, the
+// `offered` ones with the first of several policies. One without SPI gets `first_key` (may be
+// null).
+std::vector<CryptoSession> settle(const std::vector<CryptoSession>& chosen,
+                                  std::vector<CryptoSession> offered, const SessionKey* first_key);
+
 // --- Session keys
 // ---------------------------------------------------------------------------------
 
@@ -101,8 +117,9 @@ Result<std::vector<SessionKey>> open_supplied_keys(const Suite& suite, const Mes
                                                    const AcceptedAdditions& accepted,
                                                    const Message& message);
 
-// Adds keys to a bundle's. An SPI that is taken is refused: a crypto session could not tell the two
-// apart. `place` names the message to blame.
+// Adds keys to a bundle's. An SPI that another key has is refused: a crypto session could not tell
+// the two apart. A key that is there already is let through: an answer may be lost, and the key be
+// sent again. `place` names the message to blame.
 Result<void> add_keys(std::vector<SessionKey>& keys, std::vector<SessionKey> more, Place place);
 
 std::vector<SessionKey> clone(const std::vector<SessionKey>& keys);

@@ -11,11 +11,11 @@ std::uint32_t CryptoSessionBundle::csb_id() const noexcept { return state_->csb_
 const Identity& CryptoSessionBundle::peer() const noexcept { return state_->peer(); }
 
 const std::vector<CryptoSession>& CryptoSessionBundle::crypto_sessions() const noexcept {
-  return state_->sessions;
+  return state_->contents.sessions;
 }
 
 Result<std::vector<EstablishedSession>> CryptoSessionBundle::sessions() const {
-  return state_->derive(state_->sessions, "crypto session bundle");
+  return state_->derive(state_->contents, state_->contents.sessions, "crypto session bundle");
 }
 
 Result<ReceivedError> CryptoSessionBundle::read_error(Bytes error) {

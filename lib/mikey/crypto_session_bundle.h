@@ -59,6 +59,7 @@ class CryptoSessionBundle {
  private:
   friend class SentUpdate;
   friend class ReceivedUpdate;
+  friend class VerifiedUpdate;
 
   std::shared_ptr<BundleState> state_;
 };

@@ -231,23 +231,11 @@ Result<KeptTicket> VerifiedTransfer::keep_ticket() const {
 // Every crypto session with one policy and an SPI, as far as we can choose for the caller.
 Result<std::vector<CryptoSession>> VerifiedTransfer::settle_sessions(
     const ResponseParameters& parameters) const {
-  std::vector<CryptoSession> sessions = parameters.sessions;
-  if (sessions.empty()) {
-    sessions = TRY(message_.header.crypto_sessions(message_.name()));
-    for (CryptoSession& session : sessions) {
-      if (session.policies.size() > 1) session.policies.resize(1);
-    }
-  }
-  // "The Responder MUST provide … SPI for each crypto session for which the Initiator has not".
-  // [6043-4.2.2.3-04]
   const SessionKey* first = nullptr;
   for (const auto* keys : {&ticket_.session_keys, &initiator_keys_, &parameters.keys}) {
     if (first == nullptr && !keys->empty()) first = &keys->front();
   }
-  for (CryptoSession& session : sessions) {
-    if (session.spi.empty() && first != nullptr) session.spi = first->spi;
-  }
-  return sessions;
+  return settle(parameters.sessions, TRY(message_.header.crypto_sessions(message_.name())), first);
 }
 
 BundleState VerifiedTransfer::bundle_state() const {
@@ -261,7 +249,7 @@ BundleState VerifiedTransfer::bundle_state() const {
   state.mpk = ticket_.mpki.clone();
   state.randr_i = to_vector(*message_.randr_i);
   state.ticket = to_vector(message_.ticket->body);
-  state.keys = mikey::clone(ticket_.session_keys);
+  state.contents.keys = mikey::clone(ticket_.session_keys);
   state.timestamps.start_with_theirs(*message_.t);
   return state;
 }
@@ -286,17 +274,17 @@ Result<TransferAnswer> VerifiedTransfer::respond(const Environment& env,
   });
 
   BundleState state = bundle_state();
-  state.policies = overlay(offered_policies, parameters.policies);
-  state.sessions = TRY(settle_sessions(parameters));
-  TRY(check_crypto_sessions(state.sessions, name));
-  TRY(check_settled(state.sessions, name));
-  TRY(check_policies(state.sessions, state.policies, name));
-  TRY(add_keys(state.keys, mikey::clone(initiator_keys_),
+  state.contents.policies = overlay(offered_policies, parameters.policies);
+  state.contents.sessions = TRY(settle_sessions(parameters));
+  TRY(check_crypto_sessions(state.contents.sessions, name));
+  TRY(check_settled(state.contents.sessions, name));
+  TRY(check_policies(state.contents.sessions, state.contents.policies, name));
+  TRY(add_keys(state.contents.keys, mikey::clone(initiator_keys_),
                message_.place("KEMAC", "RFC 6043 5.2", message_.bytes.data())));
   if (!parameters.keys.empty()) {
     TRY(check_may_supply(flags, CsbRole::responder, {}));  // [6043-4.2.2.3-17] [6043-6.10-20]
     TRY(check_supplied_keys(suite, parameters.keys));
-    TRY(add_keys(state.keys, mikey::clone(parameters.keys), {}));
+    TRY(add_keys(state.contents.keys, mikey::clone(parameters.keys), {}));
   }
   if (!answers) {
     EstablishedTransfer established = TRY(establish(std::move(state), name, message_.v->mac));
@@ -316,7 +304,8 @@ Result<TransferAnswer> VerifiedTransfer::respond(const Environment& env,
 
   const Timestamp t = TRY(fresh_t(env));  // [6043-4.2.2.3-07]
   state.timestamps.start_with_ours(t);
-  MessageBuilder builder(DataType::transfer_resp, false, suite.prf, state.csb_id, state.sessions);
+  MessageBuilder builder(DataType::transfer_resp, false, suite.prf, state.csb_id,
+                         state.contents.sessions);
   builder.t(t);
   if (!state.randr_r.empty()) builder.randr(RandRole::responder, state.randr_r);
   builder.idr(IdRole::responder, state.responder);

@@ -126,7 +126,7 @@ BundleState TransferOffer::bundle_state() const {
   state.mpk = ticket_->mpki.clone();
   state.randr_i = randr_i_;
   state.ticket = ticket_->body;
-  state.policies = parameters_.policies;
+  state.contents.policies = parameters_.policies;
   state.timestamps.start_with_ours(t_);
   return state;
 }
@@ -192,21 +192,21 @@ Result<EstablishedTransfer> TransferOffer::accept(Bytes transfer_resp, ErrorsTak
   const auto sessions = TRY(read_crypto_sessions(message));
   const auto made = TRY(read_policies(message));
   BundleState state = bundle_state();
-  state.policies = overlay(std::move(state.policies), made);
+  state.contents.policies = overlay(std::move(state.contents.policies), made);
   TRY(check_settled(sessions, message.name()));
-  TRY(check_policies(sessions, state.policies, message.name()));
+  TRY(check_policies(sessions, state.contents.policies, message.name()));
   TRY(check_answer(sessions, parameters_.sessions, made, parameters_.accepted, message.name()));
 
-  state.keys = std::move(answer.ticket_keys);
-  TRY(add_keys(state.keys, clone(parameters_.keys), {}));
+  state.contents.keys = std::move(answer.ticket_keys);
+  TRY(add_keys(state.contents.keys, clone(parameters_.keys), {}));
   if (message.kemac) {
     auto supplied = TRY(open_supplied_keys(*answer.suite, answer.keys, policy.flags,
                                            CsbRole::responder, parameters_.accepted, message));
-    TRY(add_keys(state.keys, std::move(supplied),
+    TRY(add_keys(state.contents.keys, std::move(supplied),
                  message.place("KEMAC", "RFC 6043 5.2", message.kemac->encr_data.data())));
   }
   TRY(check_rand_length(randr_i_.size() + answer.randr_r.size(),
-                        std::max(ticket_->mpki.size(), longest_tgk(state.keys)),
+                        std::max(ticket_->mpki.size(), longest_tgk(state.contents.keys)),
                         message.place("RANDR", "RFC 6043 12.1", message.bytes.data())));
 
   state.responder = answer.peer;
@@ -214,7 +214,7 @@ Result<EstablishedTransfer> TransferOffer::accept(Bytes transfer_resp, ErrorsTak
   state.after_response = true;
   state.randr_r = to_vector(answer.randr_r);
   if (message.randr_kms) state.randr_kms = to_vector(*message.randr_kms);
-  state.sessions = sessions;
+  state.contents.sessions = sessions;
   state.timestamps.start_with_theirs(*message.t);
   return establish(std::move(state), message.name(), message.v->mac);
 }
@@ -225,9 +225,9 @@ Result<EstablishedTransfer> TransferOffer::complete() const {
                 "the Ticket Policy wants a TRANSFER_RESP (F = 1): accept() it to complete");
   }
   BundleState state = bundle_state();
-  state.sessions = parameters_.sessions;
-  state.keys = clone(ticket_->session_keys);
-  TRY(add_keys(state.keys, clone(parameters_.keys), {}));
+  state.contents.sessions = parameters_.sessions;
+  state.contents.keys = clone(ticket_->session_keys);
+  TRY(add_keys(state.contents.keys, clone(parameters_.keys), {}));
   return establish(std::move(state), name_of(DataType::transfer_init),
                    Bytes(message_).last(ticket_->suite().auth_octets));
 }

@@ -2,6 +2,10 @@
 // every message as the exchanges build it.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cctype>
+
+#include "mikey/csb_update.h"
 #include "mikey/derivation.h"
 #include "mikey/protection.h"
 #include "mikey/request_exchange.h"
@@ -64,6 +68,8 @@ Label label_for(const Scenario& s, const std::string& name) {
   return Label::message(message_keys.at(key), csb_id("transfer_csb_id"), response, init_randri,
                         response ? Bytes(resp_randrr) : Bytes());
 }
+
+constexpr AcceptedAdditions kAll{.keys = true, .crypto_sessions = true, .policies = true};
 
 class Vectors : public ::testing::TestWithParam<const char*> {};
 
@@ -178,6 +184,10 @@ class Play {
                              .value();
     EXPECT_EQ(to_hex(granted.message), to_hex(expected_resp));
     EXPECT_EQ(granted.ticket_id, ticket_id(*resp.ticket).value());
+    expect_error("ERROR_about_REQUEST_INIT",
+                 [&](const Refusal& refusal) { return authenticated.refuse(env_, refusal); });
+    expect_error("ERROR_about_REQUEST_RESP",
+                 [&](const Refusal& refusal) { return request.refuse(env_, refusal); });
     return request.finish(granted.message).value();
   }
 
@@ -206,8 +216,13 @@ class Play {
     push_t("transfer_init_t");
     random_.push_hex(s_.input("transfer_csb_id"));
     random_.push_hex(s_.input("transfer_randri"));
-    OfferParameters parameters{
-        Identity(*init.idr_i), Identity(*init.idr_r), sessions(init), policies(init), "", false};
+    OfferParameters parameters;
+    parameters.initiator = Identity(*init.idr_i);
+    parameters.responder = Identity(*init.idr_r);
+    parameters.sessions = sessions(init);
+    parameters.policies = policies(init);
+    parameters.keys = supplied_keys("TRANSFER_INIT KEMAC");
+    parameters.accepted = kAll;
     const auto offer =
         TransferOffer::start(env_, std::make_shared<GrantedTicket>(std::move(ticket)),
                              std::move(parameters))
@@ -215,30 +230,74 @@ class Play {
     EXPECT_EQ(to_hex(offer.message()), to_hex(expected_init));
 
     const auto received = ReceivedTransfer::parse(offer.message()).value();
-    const ResolvedTicket resolved = resolve(received.ticket());
-    const ByteVector expected_resp = s_.message("TRANSFER_RESP");
-    const Message resp = Message::parse(expected_resp).value();
-    ResolvedTicket keys{resolved.mpki.clone(),
-                        resolved.mpkr_forked.clone(),
-                        {},
-                        resolved.idr_r,
-                        resolved.randr_kms};
-    for (const SessionKey& key : resolved.session_keys) keys.session_keys.push_back(key.clone());
-    const auto verified = received.verify(std::move(keys), Identity(*init.idr_r)).value();
-    push_t("transfer_resp_t");
+    const auto verified =
+        received.verify(opened_by_responder(received), Identity(*init.idr_r)).value();
+    const ByteVector expected_resp =
+        s_.has_message("TRANSFER_RESP") ? s_.message("TRANSFER_RESP") : ByteVector();
+    ResponseParameters response;
+    if (!expected_resp.empty()) {
+      const Message resp = Message::parse(expected_resp).value();
+      response.responder = Identity(*resp.idr_r);
+      response.sessions = sessions(resp);
+      response.policies = policies(resp);
+      response.keys = supplied_keys("TRANSFER_RESP KEMAC");
+      push_t("transfer_resp_t");
+    }
     if (s_.has_input("transfer_randrr")) random_.push_hex(s_.input("transfer_randrr"));
-    const auto answer =
-        verified.respond(env_, {Identity(*resp.idr_r), sessions(resp), policies(resp)}).value();
+    const Identity answers = expected_resp.empty() ? Identity(*init.idr_r) : response.responder;
+    const auto answer = verified.respond(env_, std::move(response)).value();
     EXPECT_EQ(to_hex(answer.message), to_hex(expected_resp));
+    expect_error("ERROR_about_TRANSFER_INIT",
+                 [&](const Refusal& refusal) { return verified.refuse(env_, refusal); });
+    expect_error("ERROR_unauthenticated",
+                 [&](const Refusal& refusal) { return build_error(env_, init.header, refusal); });
 
-    const auto established = offer.accept(answer.message).value();
-    expect_session_keys(established);
-    expect_session_keys(answer.established);
-    EXPECT_EQ(established.peer, Identity(*resp.idr_r));
+    const auto established =
+        expected_resp.empty() ? offer.complete().value() : offer.accept(answer.message).value();
+    if (s_.json().at("results").contains("session_keys")) {
+      expect_session_keys("session_keys", established.sessions);
+      expect_session_keys("session_keys", answer.established.sessions);
+    }
+    EXPECT_EQ(established.peer, answers);
     EXPECT_EQ(answer.established.peer, Identity(*init.idr_i));
     EXPECT_EQ(established.mac, answer.established.mac);
-    EXPECT_EQ(random_.queued(), 0U);
-    EXPECT_EQ(clock_.queued(), 0U);
+    initiators_.emplace(established.bundle);
+    responders_.emplace(answer.established.bundle);
+    expect_all_used();
+  }
+
+  int errors() const { return errors_; }
+
+  // UPDATE1 is started by the initiator, UPDATE2 by the responder.
+  void update(int number) {
+    const std::string name = "UPDATE" + std::to_string(number) + "_";
+    const CryptoSessionBundle& starter = number == 1 ? *initiators_ : *responders_;
+    const CryptoSessionBundle& other = number == 1 ? *responders_ : *initiators_;
+    const ByteVector expected_init = s_.message(name + "TRANSFER_INIT");
+    const ByteVector expected_resp = s_.message(name + "TRANSFER_RESP");
+    const Message init = Message::parse(expected_init).value();
+    const Message resp = Message::parse(expected_resp).value();
+
+    push_t("update" + std::to_string(number) + "_t1");
+    UpdateParameters parameters{sessions(init), policies(init)};
+    parameters.keys = supplied_keys("update KEMAC", number == 1 ? 0 : 2);
+    parameters.accepted = kAll;
+    auto sent = SentUpdate::start(env_, starter, std::move(parameters)).value();
+    EXPECT_EQ(to_hex(sent.message()), to_hex(expected_init));
+
+    auto verified = ReceivedUpdate::parse(sent.message()).value().verify(other, kAll).value();
+    push_t("update" + std::to_string(number) + "_t2");
+    UpdateResponse response{sessions(resp), policies(resp)};
+    if (resp.kemac) response.keys = supplied_keys("update KEMAC", 1);
+    const auto answer = verified.respond(env_, std::move(response)).value();
+    EXPECT_EQ(to_hex(answer.message), to_hex(expected_resp));
+
+    const std::string results = "session_keys_after_update" + std::to_string(number);
+    expect_session_keys(results, answer.sessions);
+    expect_session_keys(results, sent.accept(answer.message).value());
+    expect_session_keys(results, starter.sessions().value());
+    expect_session_keys(results, other.sessions().value());
+    expect_all_used();
   }
 
  private:
@@ -277,6 +336,16 @@ class Play {
     }
     random_.push_hex(s_.input("ticket_rand"));
     push_t("ticket_t");
+  }
+
+  // By the KMS, or in modes 2 and 4 by the responder itself.
+  ResolvedTicket opened_by_responder(const ReceivedTransfer& received) {
+    const Tpk tpk(s_.octets("tpk"));
+    switch (s_.json().at("inputs").at("mode").get<int>()) {
+      case 2: return received.open_from_kms(tpk).value();
+      case 4: return received.open_from_initiator(tpk, *received.claimed_policy().idr_i).value();
+      default: return resolve(received.ticket());
+    }
   }
 
   ResolvedTicket resolve(const TicketView& ticket) {
@@ -328,11 +397,47 @@ class Play {
     return out;
   }
 
-  void expect_session_keys(const EstablishedTransfer& established) const {
-    const auto& expected = s_.json().at("results").at("session_keys");
-    ASSERT_EQ(established.sessions.size(), expected.size());
+  // The session keys of the n-th KEMAC of that name; none where there is none.
+  std::vector<SessionKey> supplied_keys(std::string_view what, int n = 0) const {
+    for (const auto& step : s_.steps()) {
+      if (step.at("step") != "encrypt" || step.at("what") != what || n-- > 0) continue;
+      const PlainKeyData plain(hex(step.at("input").get<std::string>()));
+      return parse_kemac_keys(ByteReader(what, plain.bytes())).value().session_keys;
+    }
+    return {};
+  }
+
+  // Where the scenario has this Error message: `make` builds the same, given what it says.
+  template <class Make>
+  void expect_error(const std::string& name, Make make) {
+    if (!s_.has_message(name)) return;
+    const ByteVector expected = s_.message(name);
+    const Message message = Message::parse(expected).value();
+    Refusal refusal({}, policies(message));
+    PayloadWalker walker = message.payloads();
+    while (const auto payload = walker.next().value()) {
+      if (const auto* err = std::get_if<ErrorView>(&payload->value)) {
+        refusal.numbers.push_back(err->number);
+      }
+    }
+    std::string t = name + "_t";
+    std::ranges::transform(t, t.begin(), [](unsigned char c) { return std::tolower(c); });
+    push_t(t);
+    EXPECT_EQ(to_hex(make(refusal).value()), to_hex(expected)) << name;
+    ++errors_;
+  }
+
+  void expect_all_used() const {
+    EXPECT_EQ(random_.queued(), 0U);
+    EXPECT_EQ(clock_.queued(), 0U);
+  }
+
+  void expect_session_keys(const std::string& results,
+                           const std::vector<EstablishedSession>& sessions) const {
+    const auto& expected = s_.json().at("results").at(results);
+    ASSERT_EQ(sessions.size(), expected.size());
     for (std::size_t i = 0; i < expected.size(); ++i) {
-      const EstablishedSession& session = established.sessions[i];
+      const EstablishedSession& session = sessions[i];
       EXPECT_EQ(session.cs_id, expected[i].at("cs_id").get<int>());
       EXPECT_EQ(to_hex(session.spi), expected[i].at("spi").get<std::string>());
       EXPECT_EQ(to_hex(session.tek.reveal()), expected[i].at("session_key").get<std::string>());
@@ -351,30 +456,48 @@ class Play {
   KmsCredentials initiator_;
   KmsCredentials responder_;
   Identity kms_;
+  std::optional<CryptoSessionBundle> initiators_;
+  std::optional<CryptoSessionBundle> responders_;
+  int errors_ = 0;
 };
 
-// KMS-1, KMS-2, KMS-3, KMS-4: mode 1, all three exchanges.
-class Mode1 : public ::testing::TestWithParam<const char*> {};
+// KMS-1, KMS-2, KMS-3, KMS-4: the KMS issues the ticket (modes 1 and 2), all three exchanges.
+class Issued : public ::testing::TestWithParam<const char*> {};
 // [6043-4.2.1-02] [6043-4.2.1.5-06] [6043-4.2.3.5-06] [6043-4.2.3.5-11] [6043-5.1-02]
 // [6043-5.1.1-01] [6043-5.1.2-04] [6043-5.1.2-05] [6043-5.1.3-02] [6043-5.1.3-03] [6043-5.1.3-04]
 // [6043-5.1.3-05] [3830-4.1.3-03] [6043-5.1.3-06]
 // [6043-5.1.3-07] [6043-5.5-02] [6043-6.10-03] [6043-6.10-10] [6043-6.10-11] [6043-6.10-37]
 // [6043-A.1-04] [6043-A.2.1-01] [6043-A.2.2-01] [3830-4.2.3-04]
-TEST_P(Mode1, EveryMessageIsBuiltByteForByte) {
+TEST_P(Issued, EveryMessageIsBuiltByteForByte) {
   Play play(load(GetParam()));
   play.transfer(play.request());
 }
-INSTANTIATE_TEST_SUITE_P(Scenarios, Mode1,
-                         ::testing::Values("a", "b", "c", "e", "f", "g", "i", "k", "m"));
+INSTANTIATE_TEST_SUITE_P(Scenarios, Issued,
+                         ::testing::Values("a", "b", "c", "e", "f", "g", "h2", "i", "k", "l", "m"));
 
-// KMS-8: mode 3, the ticket is issued by the initiator.
-class Mode3 : public ::testing::TestWithParam<const char*> {};
+// KMS-8: the ticket is issued by the initiator (modes 3 and 4).
+class SelfIssued : public ::testing::TestWithParam<const char*> {};
 // [6043-4.1-01] [6043-A-01]
-TEST_P(Mode3, EveryMessageIsBuiltByteForByte) {
+TEST_P(SelfIssued, EveryMessageIsBuiltByteForByte) {
   Play play(load(GetParam()));
   play.transfer(play.issue());
 }
-INSTANTIATE_TEST_SUITE_P(Scenarios, Mode3, ::testing::Values("d", "n"));
+INSTANTIATE_TEST_SUITE_P(Scenarios, SelfIssued, ::testing::Values("d", "h4", "n"));
+
+// [6043-5.4-07] [6043-5.4-08] [6043-5.4-09]
+TEST(PlayedErrors, EveryErrorMessageIsBuiltByteForByte) {
+  Play play(load("i"));
+  play.transfer(play.request());
+  EXPECT_EQ(play.errors(), 4);
+}
+
+// [6043-5.2-01] [6043-5.2-02] [6043-5.2-07] [6043-5.2-12] [6043-5.2-13]
+TEST(PlayedUpdates, EveryUpdateIsBuiltByteForByte) {
+  Play play(load("j"));
+  play.transfer(play.request());
+  play.update(1);
+  play.update(2);
+}
 
 }  // namespace
 }  // namespace keystub::mikey
