@@ -342,7 +342,8 @@ Result<mikey::TicketPolicy> KmsClient::ticket_wish(const std::vector<std::string
   wish.idr_kms = credentials_.kms;
   wish.idr_i = credentials_.self;
   wish.tre = mikey::Timestamp::from(now + validity);
-  wish.keys.push_back({mikey::KeyType::tgk, kTgkOctets, 0, TRY(env_.random.bytes(kSpiOctets))});
+  ByteVector spi = TRY(env_.random.bytes(kSpiOctets));
+  wish.keys.push_back({mikey::KeyType::tgk, kTgkOctets, 0, std::move(spi)});
   for (const auto& responder : responders) {
     wish.idr_r.push_back(mikey::Identity::uri(responder));
   }

@@ -97,19 +97,18 @@ Result<std::unique_ptr<KmsServer>> KmsServer::start(const Settings& settings,
   Impl& impl = *server->impl_;
 
   rpc::ServerOptions tickets;
-  tickets.listeners.push_back({kTickets, settings.ticket_address,
-                               TRY(ticket_credentials(settings, parts.plaintext_tickets))});
+  auto ticket_tls = TRY(ticket_credentials(settings, parts.plaintext_tickets));
+  tickets.listeners.push_back({kTickets, settings.ticket_address, std::move(ticket_tls)});
   tickets.services.push_back(&impl.ticket_service);
   impl.ticket_server = TRY(rpc::Server::start(tickets));
   impl.ticket_service.set_drain(impl.ticket_server->drain());
 
   rpc::ServerOptions admin;
   if (settings.admin_address) {
-    admin.listeners.push_back(
-        {kAdmin, *settings.admin_address,
-         TRY(rpc::server_credentials({settings.admin_tls.certificate,
-                                      settings.admin_tls.private_key, settings.admin_tls.client_ca,
-                                      rpc::ClientCertificate::required}))});
+    auto admin_tls = TRY(
+        rpc::server_credentials({settings.admin_tls.certificate, settings.admin_tls.private_key,
+                                 settings.admin_tls.client_ca, rpc::ClientCertificate::required}));
+    admin.listeners.push_back({kAdmin, *settings.admin_address, std::move(admin_tls)});
   }
   admin.unix_listener = impl.admin_socket.get();
   admin.services.push_back(&impl.admin_service);

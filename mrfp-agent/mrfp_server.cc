@@ -54,10 +54,9 @@ Result<std::unique_ptr<MrfpServer>> MrfpServer::start(const AgentSettings& setti
   impl.service = std::make_unique<MediaControlService>(*impl.plane, impl.guard, parts.log);
 
   rpc::ServerOptions options;
-  options.listeners.push_back(
-      {kControl, settings.control_address,
-       TRY(rpc::server_credentials({settings.certificate, settings.private_key, settings.client_ca,
-                                    rpc::ClientCertificate::required}))});
+  auto tls = TRY(rpc::server_credentials({settings.certificate, settings.private_key,
+                                          settings.client_ca, rpc::ClientCertificate::required}));
+  options.listeners.push_back({kControl, settings.control_address, std::move(tls)});
   options.services.push_back(impl.service.get());
   impl.thread = std::thread([&loop = *impl.loop] { loop.run(); });
   impl.server = TRY(rpc::Server::start(options));

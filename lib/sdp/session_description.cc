@@ -289,7 +289,8 @@ Result<void> Section::set_connection(const Connection& connection) {
 
 Result<MediaSection> MediaSection::make(const MediaLine& line) {
   MediaSection section;
-  section.lines_.push_back({'m', TRY(format_media_line(line))});
+  std::string value = TRY(format_media_line(line));
+  section.lines_.push_back({'m', std::move(value)});
   section.media_line_ = line;
   return section;
 }

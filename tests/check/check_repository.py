@@ -313,6 +313,44 @@ def check_code(repository):
                 match = re.search(pattern, line if unfinished else code)
                 if match and not (exempt and re.search(exempt, path)):
                     yield Finding(path, number, "banned", f"{match[0]}: {why}")
+        for number in try_behind_a_member(text):
+            yield Finding(path, number, "try-in-braces",
+                          "GCC 12 leaks the members before a TRY that returns: name its value first")
+
+
+# The word or sign before an opening brace that begins a block; before any other it is an initializer.
+BLOCK_OPENER = re.compile(
+    r"([;{}):]|\b(else|do|try|const|noexcept|override|final|mutable)|\)\s*->\s*[\w:<>,\s*&]+"
+    r"|\b(namespace|struct|class|enum|union|extern)\b[^;{}()=]*)$")
+
+
+def try_behind_a_member(text):
+    """Lines where a TRY stands in a braced initializer behind another member."""
+    # Comments, texts and preprocessor lines give way to spaces, so that line numbers stay.
+    code = re.sub(r'//[^\n]*|"(\\.|[^"\\\n])*"|\'(\\.|[^\'\\\n])\'|^[ \t]*#(.*\\\n)*.*',
+                  lambda match: re.sub(r"[^\n]", " ", match[0]), text, flags=re.MULTILINE)
+    open_signs = []  # and for each the members behind us; None outside of initializers
+    for match in re.finditer(r"[{}()\[\],]|\b(KEYSTUB_)?TRY\(", code):
+        sign = match[0]
+        if sign == "{":
+            before = code[max(0, match.start() - 300):match.start()].rstrip()
+            open_signs.append(["{", None if not before or BLOCK_OPENER.search(before) else 0])
+        elif sign in "([":
+            open_signs.append([sign, None])
+        elif sign in "})]":
+            if open_signs:
+                open_signs.pop()
+        elif sign == ",":
+            if open_signs and open_signs[-1][1] is not None:
+                open_signs[-1][1] += 1
+        else:
+            for opened, members in reversed(open_signs):
+                if opened == "{" and members is None:
+                    break
+                if members:
+                    yield code.count("\n", 0, match.start()) + 1
+                    break
+            open_signs.append(["(", None])
 
 
 def check_protos(repository):
@@ -434,6 +472,9 @@ GOOD_TREE = {
     "lib/base/clock.h": "// Time.\n#pragma once\nauto t = std::chrono::steady_clock::now();\n",
     "lib/mikey/message.cc": '// Messages.\n#include "base/secret.h"\n#include "mikey/message.h"\n',
     "lib/mikey/cli/main.cc": '// A tool.\n#include "sdp/reader.h"\n#include <CLI/CLI.hpp>\n',
+    "lib/sdp/reader.cc":
+        "// Reads.\nResult<P> f() {\n  auto g = [a, b]() -> Result<int> { return TRY(h(a, b)); };\n"
+        "  return P{TRY(g()), a, \"{,\"};  // {a, TRY(b)}\n}\n",
     "lib/tlspsk/engine.cc": "// TLS.\n#include <openssl/ssl.h>\n",
     "kms-server/ticket_service.cc":
         '// A service.\n#include <grpcpp/grpcpp.h>\n#include "keystub/v1/x.grpc.pb.h"\n'
@@ -489,6 +530,13 @@ BAD_FILES = [
     ("tests/unit/bad.cc", "// B.\nlog(m." + "DebugString());\n", "banned"),
     ("lib/sdp/bad.cc", "// B.\n// TO" + "DO: finish\n", "banned"),
     ("lib/mikey/bad.h", "// B.\n#pragma once\nauto x = TRY(f());\n", "banned"),
+    ("lib/sdp/bad.cc", "// B.\nResult<P> f() { return P{a(), TRY(b())}; }\n", "try-in-braces"),
+    ("lib/sdp/bad.cc", "// B.\nResult<P> f() {\n  const P p = {.a = a(),\n    .b = g(TRY(b()))};\n}\n",
+     "try-in-braces"),
+    ("lib/sdp/bad.cc", "// B.\nauto f() -> Result<P> {\n  h({a, {TRY(b())}});\n}\n",
+     "try-in-braces"),
+    ("tests/bad.cc", "// B.\nResult<P> f() {\n  P p{a, [] { return 1; }, TRY(b())};\n}\n",
+     "try-in-braces"),
     ("lib/sdp/bad.cc", "int x;\n", "first-line"),
     ("lib/sdp/bad.h", "// B.\nint x;\n", "pragma-once"),
     ("proto/keystub/v1/bad.proto", "bytes psk = 4;\n", "secret-field"),

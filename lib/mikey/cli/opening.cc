@@ -184,23 +184,28 @@ class Opener {
     Bytes second;
   };
   Result<Following> following() const {
+    Following both;
     switch (message_.header.data_type) {
       case DataType::request_init_psk:
       case DataType::request_init_pk:
-        return Following{TRY(identity(message_.idr_i, ring_.idr_i, "idri")),
-                         TRY(identity(message_.idr_kms, ring_.idr_kms, "idrkms"))};
+        both.first = TRY(identity(message_.idr_i, ring_.idr_i, "idri"));
+        both.second = TRY(identity(message_.idr_kms, ring_.idr_kms, "idrkms"));
+        break;
       case DataType::transfer_init:
-        return Following{TRY(identity(message_.idr_i, ring_.idr_i, "idri")),
-                         TRY(identity(message_.idr_r, ring_.idr_r, "idrr"))};
+        both.first = TRY(identity(message_.idr_i, ring_.idr_i, "idri"));
+        both.second = TRY(identity(message_.idr_r, ring_.idr_r, "idrr"));
+        break;
       case DataType::resolve_init_psk:
       case DataType::resolve_init_pk:
-        return Following{TRY(identity(message_.idr_r, ring_.idr_r, "idrr")),
-                         TRY(identity(message_.idr_kms, ring_.idr_kms, "idrkms"))};
+        both.first = TRY(identity(message_.idr_r, ring_.idr_r, "idrr"));
+        both.second = TRY(identity(message_.idr_kms, ring_.idr_kms, "idrkms"));
+        break;
       case DataType::request_resp:
       case DataType::resolve_resp:
-      case DataType::transfer_resp: return Following{initial_->bytes, {}};
-      default: return Following{};
+      case DataType::transfer_resp: both.first = initial_->bytes; break;
+      default: break;
     }
+    return both;
   }
 
   // SIGN, with the certificate that comes with it. Whether to trust that one is another question.
