@@ -38,6 +38,7 @@ Result<ReceivedError> read_error(const Message& error, PrfFunc prf, std::uint32_
                                  const AuthKey& key) {
   TRY(require_type(error, DataType::error));
   TRY(require_same_header(error, prf, csb_id));
+  TRY(require_no_policy_with_empty_map(error));
   TRY(require(error.t, error, "T", "RFC 6043 5.4"));
   ReceivedError received;
   PayloadWalker walker = error.payloads();

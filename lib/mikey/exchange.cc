@@ -37,6 +37,19 @@ Result<void> require_empty_map(const Message& message) {  // [6043-4.2.1.1-07] [
                 std::string(message.name()) + " must use the Empty map with #CS = 0",
                 Place{message.name(), "HDR", "RFC 6043 4.2.1.1", 9});
   }
+  return require_no_policy_with_empty_map(message);
+}
+
+Result<void> require_no_policy_with_empty_map(const Message& message) {  // [4563-5-01]
+  if (message.header.map_type != CsIdMapType::empty) return {};
+  PayloadWalker walker = message.payloads();
+  while (const Payload* payload = TRY(walker.next())) {
+    if (payload->type == PayloadType::sp) {
+      return refuse(Category::malformed, ErrorNo::invalid_sp,
+                    "no SP goes with the Empty map: there policies are conveyed outside MIKEY",
+                    Place{message.name(), "SP", "RFC 4563 5", payload->offset});
+    }
+  }
   return {};
 }
 

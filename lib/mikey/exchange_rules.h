@@ -27,6 +27,10 @@ Result<void> require_same_header(const Message& response, PrfFunc prf, std::uint
 // Ticket Request and Ticket Resolve handle no crypto sessions: Empty map, #CS = 0.
 Result<void> require_empty_map(const Message& message);
 
+// "In this case, there MUST NOT be any Security Policy payload present in the message" (RFC 4563
+// 5): where the map is empty, policies are settled outside of MIKEY (reading A16).
+Result<void> require_no_policy_with_empty_map(const Message& message);
+
 // PRF known, V there with the MAC algorithm of the PRF's suite (NULL is refused: anyone could
 // strip the MAC; a public-key variant has SIGN instead), ticket or wished policy with the same PRF,
 // KEMAC with an encryption algorithm that goes with it. The suite is the one that opens the KEMAC.

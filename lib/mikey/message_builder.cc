@@ -31,7 +31,9 @@ MessageBuilder::MessageBuilder(DataType type, bool v_flag, PrfFunc prf, std::uin
 }
 
 MessageBuilder::MessageBuilder(const Header& header)
-    : out_(kExpectedOctets), chain_(kNextPayloadInHeader) {
+    : out_(kExpectedOctets),
+      chain_(kNextPayloadInHeader),
+      empty_map_(header.map_type == CsIdMapType::empty) {
   encode_header(out_, header);
   out_.patch_u8(kNextPayloadInHeader, static_cast<std::uint8_t>(PayloadType::last));
 }
@@ -51,7 +53,10 @@ MessageBuilder& MessageBuilder::idr(IdRole role, const Identity& identity) {
   return payload(RoleIdentity{role, identity.view()});
 }
 
-MessageBuilder& MessageBuilder::sp(const SecurityPolicy& policy) { return payload(policy.view()); }
+MessageBuilder& MessageBuilder::sp(const SecurityPolicy& policy) {
+  misplaced_sp_ = empty_map_;  // [4563-5-01]
+  return payload(policy.view());
+}
 
 MessageBuilder& MessageBuilder::tp(const TicketPolicy& policy) {
   chain_.begin(out_, PayloadType::tp);
@@ -103,7 +108,7 @@ Bytes MessageBuilder::begin_v(MacAlg alg) {
 
 Result<ByteVector> MessageBuilder::end_v(Bytes mac) && {
   out_.bytes(mac);
-  return std::move(out_).finish();
+  return finish();
 }
 
 Result<ByteVector> MessageBuilder::end_v(Bytes mac, Bytes initiator_data) && {
@@ -115,11 +120,11 @@ Result<ByteVector> MessageBuilder::end_v(Bytes mac, Bytes initiator_data) && {
   whole.bytes(initiator_data);
   whole.bytes(message.subspan(initiator_data_at_));
   whole.bytes(mac);
-  TRY(std::move(out_).finish());
+  TRY(finish());
   return std::move(whole).take();
 }
 
-Result<ByteVector> MessageBuilder::end_without_v() && { return std::move(out_).finish(); }
+Result<ByteVector> MessageBuilder::end_without_v() && { return finish(); }
 
 Bytes MessageBuilder::begin_sign(SignatureType type, std::size_t signature_octets) {
   chain_.begin(out_, PayloadType::sign);
@@ -129,6 +134,14 @@ Bytes MessageBuilder::begin_sign(SignatureType type, std::size_t signature_octet
 
 Result<ByteVector> MessageBuilder::end_sign(Bytes signature) && {
   out_.bytes(signature);
+  return finish();
+}
+
+Result<ByteVector> MessageBuilder::finish() {
+  if (misplaced_sp_) {
+    return fail(Category::malformed,
+                "no SP goes with the Empty map (RFC 4563 5); use the GENERIC-ID map");
+  }
   return std::move(out_).finish();
 }
 

@@ -1,5 +1,6 @@
 // Puts a message together payload by payload, keeps the Next Payload chain, and ends it with V or
-// SIGN. A value that is too long for its length field makes the end_…() fail.
+// SIGN. A value that is too long for its length field makes the end_…() fail, and so does sp() in a
+// message with the Empty map (RFC 4563 5).
 #pragma once
 
 #include "mikey/message.h"
@@ -17,7 +18,7 @@ class MessageBuilder {
   // HDR as given; its Next Payload is set by what follows.
   explicit MessageBuilder(const Header& header);
 
-  // Any payload; the other methods name those of MIKEY-TICKET (RFC 6043 4.2).
+  // Any payload, wherever it is; the other methods name those of MIKEY-TICKET (RFC 6043 4.2).
   MessageBuilder& payload(const PayloadValue& value);
 
   MessageBuilder& t(const Timestamp& timestamp);
@@ -53,9 +54,13 @@ class MessageBuilder {
   Result<ByteVector> end_sign(Bytes signature) &&;
 
  private:
+  Result<ByteVector> finish();
+
   ByteWriter out_;
   PayloadChain chain_;
   std::size_t initiator_data_at_ = 0;
+  bool empty_map_;
+  bool misplaced_sp_ = false;
 };
 
 }  // namespace keystub::mikey

@@ -249,13 +249,7 @@ class Linter {
   void check_crypto_sessions() {
     const auto policies = read_policies(message_);
     expect(policies);
-    PayloadWalker payloads = message_.payloads();
-    while (const Payload* payload = *payloads.next()) {
-      if (payload->type == PayloadType::sp && message_.header.map_type == CsIdMapType::empty) {
-        error("SP", "RFC 4563 5", payload->offset,
-              "no SP goes with the Empty map: there policies are conveyed outside MIKEY");
-      }
-    }
+    expect(require_no_policy_with_empty_map(message_));
     if (message_.header.map_type != CsIdMapType::generic_id) return;
     const auto sessions = read_crypto_sessions(message_);
     expect(sessions);

@@ -289,6 +289,30 @@ TEST_F(Compliance, RequestAndResolveHandleNoCryptoSessions) {
   }
 }
 
+// [4563-5-01]
+TEST_F(Compliance, NoPolicyGoesWithTheEmptyMap) {
+  for (const std::string_view message :
+       {"REQUEST_INIT", "REQUEST_RESP", "RESOLVE_INIT", "RESOLVE_RESP"}) {
+    EXPECT_NE(
+        refusal(message, [](Pieces& pieces) { pieces.insert(PayloadType::sp, {0, 1, 2, 0, 0}); })
+            .find("no SP goes with the Empty map"),
+        std::string::npos)
+        << message;
+  }
+}
+
+// Reading A14: the clauses show an order of payloads, and demand none but HDR first and V last.
+TEST_F(Compliance, PayloadsMayComeInAnyOrderBeforeV) {
+  for (const std::string_view message : kMessages) {
+    EXPECT_EQ(refusal(message,
+                      [](Pieces& pieces) {
+                        std::reverse(pieces.payloads.begin(), pieces.payloads.end() - 1);
+                      }),
+              "accepted")
+        << message;
+  }
+}
+
 // [6043-6.1-06]
 TEST_F(Compliance, TransferUsesNoMapButGenericId) {
   for (const std::string_view message : {"TRANSFER_INIT", "TRANSFER_RESP"}) {
@@ -764,6 +788,22 @@ TEST_F(Compliance, UnexpectedPayloadsInTpDataAreIgnored) {
                     [](Pieces& message) { message.find(PayloadType::tp).octets[kFirst] = 99; })
                 .find("has no meaning here"),
             std::string::npos);
+}
+
+// Reading A19: it is not expected there, so that its lengths are all that is looked at.
+TEST_F(Compliance, ATicketPolicyInsideAnotherIsPassedOver) {
+  constexpr std::size_t kFirst = 10;  // of the TP payload: First Payload
+  for (const std::uint8_t length : {2, 3}) {
+    const std::string said = refusal("REQUEST_INIT", [&](Pieces& message) {
+      ByteVector& tp = message.find(PayloadType::tp).octets;
+      // Its TP Data would begin with a First Payload that does not exist.
+      const ByteVector inner = {tp[kFirst], 0, 9, 9, 9, 0xFF, 0xFF, 0xFF, 0, length, 99, 99};
+      tp[kFirst] = static_cast<std::uint8_t>(PayloadType::tp);
+      tp.insert(tp.begin() + kFirst + 1, inner.begin(), inner.end());
+      lengthen_tp(tp, inner.size());
+    });
+    EXPECT_EQ(said == "accepted", length == 2) << said;
+  }
 }
 
 // [6043-6.10-16]

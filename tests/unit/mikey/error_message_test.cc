@@ -113,6 +113,31 @@ TEST_F(ErrorMessages, SupportedPoliciesGoWithTheGenericIdMap) {
   EXPECT_EQ(Message::parse(without).value().header.map_type, CsIdMapType::empty);
 }
 
+// RFC 4563 5, also for a sender that is genuine. [4563-5-01]
+TEST_F(ErrorMessages, APolicyWithTheEmptyMapIsNeitherBuiltNorRead) {
+  const SecurityPolicy policy{1, ProtType::srtp, {0, 1, 1}};
+  const Header& about = at_kms_.message().header;
+  const auto begin = [&] {
+    MessageBuilder builder(DataType::error, false, about.prf, about.csb_id);
+    builder.t(Timestamp::from(clock_.now())).err(ErrorNo::invalid_sppar);
+    return builder;
+  };
+  MessageBuilder typed = begin();
+  typed.sp(policy);
+  const auto built = std::move(typed).end_without_v();
+  ASSERT_FALSE(built.has_value());
+  EXPECT_NE(built.error().text().find("RFC 4563 5"), std::string::npos);
+
+  // payload() puts anything anywhere, for messages that have to be refused.
+  MessageBuilder any = begin();
+  any.payload(policy.view());
+  const auto read = request_.read_error(std::move(any).end_without_v().value());
+  ASSERT_FALSE(read.has_value());
+  EXPECT_EQ(read.error().place()->payload, "SP");
+  EXPECT_EQ(read.error().place()->clause, "RFC 4563 5");
+  EXPECT_EQ(read.error().mikey_error_no(), static_cast<std::uint8_t>(ErrorNo::invalid_sp));
+}
+
 TEST_F(ErrorMessages, OneWithoutANumberIsNeitherBuiltNorRead) {
   EXPECT_FALSE(at_kms_.refuse(env_, {std::vector<ErrorNo>(), {}}).has_value());
   const Header& about = at_kms_.message().header;
