@@ -137,6 +137,7 @@ Result<void> DialIn::configure(const Leg& leg) const {
        session.tek.retag<PskTag>(), offer_.dialog_id});
   configuration.cipher_suites = with_.policy.cipher_suites;
   configuration.remote_msrp_path = leg.remote->msrp_path;
+  with_.sessions.set_csb_id(offer_.session_id, leg.remote->index, established.csb_id);
   with_.sessions.set_roles(offer_.session_id, leg.remote->index, leg.roles);
   with_.sessions.move(offer_.session_id, leg.remote->index, MediaState::connecting, {});
   TRY(with_.media.configure(leg.stream.key, configuration, offer_.trace_id));

@@ -63,8 +63,10 @@ Result<void> DialOut::prepare(const std::string& self) {
     // MRFC-I2: exactly one crypto session, of type TLS, without SP payload.
     parameters.sessions = mikey::tls_session(granted->session_keys, with_.policy.prot_type);
     parameters.sdp_ids = mikey::kKeyMgmtProtocol;
+    parameters.csb_ids_in_use = with_.sessions.csb_ids();
     leg.offer =
         TRY(mikey::TransferOffer::start(with_.env, std::move(granted), std::move(parameters)));
+    with_.sessions.set_csb_id(request_.session_id, index, leg.offer->csb_id());
 
     LocalMedia local;
     local.address = leg.stream.local;

@@ -121,6 +121,22 @@ void SessionStore::unbind(const StreamKey& stream) {
   by_stream_.erase(bound);
 }
 
+void SessionStore::set_csb_id(const std::string& session_id, std::uint32_t media_index,
+                              std::uint32_t csb_id) {
+  const std::scoped_lock lock(mutex_);
+  if (Session* found = session(session_id)) found->csb_ids[media_index] = csb_id;
+}
+
+std::vector<std::uint32_t> SessionStore::csb_ids() const {
+  const std::scoped_lock lock(mutex_);
+  std::vector<std::uint32_t> out;
+  out.reserve(sessions_.size());
+  for (const auto& [id, session] : sessions_) {
+    for (const auto& [index, csb_id] : session.csb_ids) out.push_back(csb_id);
+  }
+  return out;
+}
+
 void SessionStore::set_roles(const std::string& session_id, std::uint32_t media_index,
                              StreamRoles roles) {
   const std::scoped_lock lock(mutex_);

@@ -36,6 +36,10 @@ class SessionStore {
   void bind(const std::string& session_id, std::uint32_t media_index, const StreamKey& stream);
   // The stream is gone.
   void unbind(const StreamKey& stream);
+  // The crypto session bundle that keys an m-line.
+  void set_csb_id(const std::string& session_id, std::uint32_t media_index, std::uint32_t csb_id);
+  // Of all sessions that are here: a new bundle takes none of them (RFC 3830 6.1).
+  std::vector<std::uint32_t> csb_ids() const;
   void set_roles(const std::string& session_id, std::uint32_t media_index, StreamRoles roles);
   // Moves a media state forward; a step back is ignored.
   void move(const std::string& session_id, std::uint32_t media_index, MediaState state,
@@ -61,6 +65,7 @@ class SessionStore {
     SessionStatus status;
     std::uint64_t order = 0;
     std::map<std::uint32_t, StreamKey> streams;
+    std::map<std::uint32_t, std::uint32_t> csb_ids;
   };
 
   Session* session(const std::string& session_id);

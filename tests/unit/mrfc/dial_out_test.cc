@@ -434,6 +434,33 @@ TEST_F(MrfcTest, MRFC_I1_ASecondStreamThatCannotBeReservedGivesTheFirstBack) {
   expect_nothing_happened();
 }
 
+// RFC 3830 6.1: "An Initiator MUST check for collisions when choosing the ID".
+TEST_F(MrfcTest, MRFC_I4_TheCsbIdOfALiveSessionIsNotTakenAgain) {
+  // Whatever is drawn before the CSB ID (SPIs, for example) gets these octets too.
+  const auto always_the_same = [&](const auto& step) {
+    random.four_octets.assign(8, {1, 2, 3, 4});
+    const auto result = step();
+    random.four_octets.clear();
+    return result;
+  };
+  const auto csb_id_of_an_offer = [&] {
+    const std::string sdp = always_the_same([&] { return create_offer(); }).sdp_offer;
+    const ByteVector message = mikey_of(sdp);
+    return transfer_of(message).message().header.csb_id;
+  };
+
+  EXPECT_EQ(csb_id_of_an_offer(), 0x01020304U);
+  EXPECT_NE(csb_id_of_an_offer(), 0x01020304U);
+  controller->release_all();
+  EXPECT_EQ(csb_id_of_an_offer(), 0x01020304U) << "the bundle of a session that is over is gone";
+  controller->release_all();
+
+  const UserOffer incoming_offer = always_the_same([&] { return user_offers(); });
+  ASSERT_EQ(incoming_offer.transfer->csb_id(), 0x01020304U);
+  ASSERT_TRUE(controller->accept_offer(incoming(incoming_offer.sdp())));
+  EXPECT_NE(csb_id_of_an_offer(), 0x01020304U);
+}
+
 TEST_F(MrfcTest, MRFC_I1_AStreamThatCannotBeReleasedIsOwedAndReleasedLater) {
   const CreatedOffer created = create_offer();
   media.failing = "release";

@@ -5,6 +5,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
+#include <deque>
 #include <memory>
 #include <string>
 
@@ -32,6 +35,11 @@ class MixedRandom final : public RandomSource {
  public:
   Result<void> fill(MutableBytes out) override {
     if (failing) return keystub::fail(Category::internal, "no randomness");
+    if (out.size() == 4 && !four_octets.empty()) {
+      std::ranges::copy(four_octets.front(), out.begin());
+      four_octets.pop_front();
+      return {};
+    }
     for (std::uint8_t& octet : out) {
       std::uint64_t z = (state_ += 0x9e3779b97f4a7c15);
       z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
@@ -41,6 +49,8 @@ class MixedRandom final : public RandomSource {
     return {};
   }
   bool failing = false;
+  // What the next draws of four octets (SPIs and CSB IDs) are.
+  std::deque<std::array<std::uint8_t, 4>> four_octets;
 
  private:
   std::uint64_t state_ = 1;
