@@ -120,6 +120,23 @@ TEST(AesCm, Uses256BitKeysWhereTheSuiteDoes) {
   EXPECT_EQ(to_hex(stream), "979e8995bd6f199ffe0771771466f958");
 }
 
+// No padding is defined for AES-KW (reading A10).
+TEST(KeyWrap, TakesOnlyKeyDataOfWholeBlocks) {
+  MessageKeys keys;
+  keys.encr = EncrKey(ByteVector(16, 1));
+  keys.salt = SaltKey(ByteVector(8, 2));
+  for (std::size_t octets = 16; octets <= 32; ++octets) {
+    const auto sealed = seal_kemac(kSuite128KeyWrap, keys, 0, {TsType::counter, 1},
+                                   PlainKeyData(ByteVector(octets, 3)));
+    EXPECT_EQ(sealed.has_value(), octets % 8 == 0) << octets;
+    if (sealed) {
+      EXPECT_EQ(sealed->size(), octets + 8);
+    } else {
+      EXPECT_EQ(sealed.error().category(), Category::malformed);
+    }
+  }
+}
+
 // [6043-5.1.3-07] [6043-5.1.3-06] [6043-6.10-10] [6043-6.10-11] [3830-4.1.3-01]
 TEST(Teks, DependOnEachRandThatIsUsedAndOnTheCryptoSession) {
   const SessionKey tgk{KeyType::tgk, CarriedKey(ByteVector(32, 5)), SaltKey(), {1}};

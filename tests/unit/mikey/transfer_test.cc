@@ -114,6 +114,35 @@ TEST_F(Transfers, PoliciesOfTheRespondersOwnAreAcceptedOnlyWhereTheInitiatorSays
   }
 }
 
+// Reading A21: in the answer a number means the answer's own SP payload.
+TEST_F(Transfers, APolicyNumberThatBothUseMeansTheLaterPolicy) {
+  OfferParameters parameters = to_bob({srtp({1})}, {policy_1_});
+  parameters.accepted.policies = true;
+  const TransferOffer offered =
+      TransferOffer::start(env_, ticket_with(kMode1Flags), std::move(parameters)).value();
+  const SecurityPolicy later{1, ProtType::srtp, {0, 1, 0}};
+  ASSERT_NE(later, policy_1_);
+  const TransferAnswer answer = answered(offered, {{}, {srtp({1})}, {later}, {}}).value();
+  EXPECT_EQ(answer.established.sessions[0].policy, later);
+  EXPECT_EQ(offered.accept(answer.message).value().sessions[0].policy, later);
+}
+
+// Reading A22: TLS goes without SP (TS 33.328), and with one as every other protocol (6.1.1).
+TEST_F(Transfers, TlsGoesWithOneSecurityPolicyOrNone) {
+  const auto ticket = ticket_with(kMode1ReusableFlags);
+  const SecurityPolicy for_tls{1, ProtType::tls, {}};
+  for (const bool with_policy : {false, true}) {
+    std::vector<CryptoSession> sessions = tls_session(ticket->session_keys);
+    if (with_policy) sessions[0].policies = {1};
+    const TransferOffer offered =
+        TransferOffer::start(env_, ticket, to_bob(sessions, {for_tls})).value();
+    profile_.require_single_tls_session = true;
+    const TransferAnswer answer = answered(offered).value();
+    const EstablishedTransfer established = offered.accept(answer.message).value();
+    EXPECT_EQ(established.sessions[0].policy.has_value(), with_policy);
+  }
+}
+
 // [6043-6.1.1-09]
 TEST_F(Transfers, APolicyOfAnotherSecurityProtocolOrNoneIsRefused) {
   const SecurityPolicy for_tls{1, ProtType::tls, {}};
