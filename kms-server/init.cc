@@ -7,7 +7,7 @@
 
 #include "kms-server/files.h"
 #include "kms-server/identity_admin.h"
-#include "kms-server/kek.h"
+#include "kms-server/kek_source.h"
 #include "kms-server/sqlite_store.h"
 #include "replay/replay_window.h"
 #include "rpc/lab_ca.h"
@@ -29,8 +29,8 @@ identity = "{identity}"
 
 [store]
 database = "{database}"
-kek_file = "{kek}"
 
+{kek}
 [replay]
 file = "{replay}"
 
@@ -104,7 +104,16 @@ Result<void> init_data_folder(const InitOptions& options, const Clock& clock,
   TRY(make_private_folder(options.data));
   TRY(require_absent(options.data));
 
-  const Kek kek = TRY(Kek::create(options.data / kKekFile, random));
+  KekSource source;
+  source.file = options.data / kKekFile;
+  if (!options.kek.empty()) {
+    auto given = TRY(service::Config::load(options.kek));
+    source = KekSource::read(given);
+    TRY(given.finish());
+  }
+  const Kek kek = TRY(create_kek(source, random));
+  // Beside the configuration the file is known by its name alone: the folder may be moved.
+  if (options.kek.empty()) source.file = kKekFile;
   const Path database = options.data / kDatabaseFile;
   TRY(SqliteStore::create(database, kek, random));
   {
@@ -115,10 +124,10 @@ Result<void> init_data_folder(const InitOptions& options, const Clock& clock,
   }
   TRY(replay::ReplayWindow::create(options.data / kReplayFile));
   TRY(make_certificates(options.data / kTlsFolder, options));
-  const std::string config = fmt::format(kConfigText, fmt::arg("identity", options.identity),
-                                         fmt::arg("database", kDatabaseFile),
-                                         fmt::arg("kek", kKekFile), fmt::arg("replay", kReplayFile),
-                                         fmt::arg("listen", listen), fmt::arg("tls", kTlsFolder));
+  const std::string config = fmt::format(
+      kConfigText, fmt::arg("identity", options.identity), fmt::arg("database", kDatabaseFile),
+      fmt::arg("kek", source.to_toml()), fmt::arg("replay", kReplayFile),
+      fmt::arg("listen", listen), fmt::arg("tls", kTlsFolder));
   return create_private_file(options.data / kConfigFile, as_bytes(config));
 }
 

@@ -18,6 +18,9 @@ struct InitOptions {
   std::string listen = "127.0.0.1:7443";       // of the ticket port
   // By which clients reach the KMS, beside localhost and the loopback addresses.
   std::vector<std::string> dns_names;
+  // A TOML file with the table [kek] (kek_source.h), which goes into the configuration; empty: a
+  // KEK file in the data folder.
+  std::filesystem::path kek;
 };
 
 // Names in the data folder.
@@ -27,9 +30,10 @@ inline constexpr const char* kDatabaseFile = "kms.db";
 inline constexpr const char* kReplayFile = "replay.window";
 inline constexpr const char* kTlsFolder = "tls";
 
-// Makes: the KEK (0600), the database with a first active TPK, an empty replay window, a lab CA
-// with a certificate for the KMS, one for its administrator and one for each kind of agent, and a
-// configuration that points at all of them. Fails (conflict) if any of them is there.
+// Makes: the KEK (0600, or what its source needs), the database with a first active TPK, an empty
+// replay window, a lab CA with a certificate for the KMS, one for its administrator and one for
+// each kind of agent, and a configuration that points at all of them. Fails (conflict) if any of
+// them is there.
 Result<void> init_data_folder(const InitOptions& options, const Clock& clock, RandomSource& random);
 
 }  // namespace keystub::kms

@@ -135,8 +135,8 @@ Result<void> Kek::verify_check_value(Bytes check_value) const {
   const auto opened = unwrap<KekTag>(check_value, {KeyKind::kek_check, {}, {}});
   if (!opened || !equal_constant_time(opened->reveal(), as_bytes(kCheckPlaintext))) {
     return fail(Category::denied,
-                "this KEK is not the one that the database was made with: point kek_file at the "
-                "right file; nothing was written");
+                "this KEK is not the one that the database was made with: correct the "
+                "table [kek] of the configuration, or the passphrase; nothing was written");
   }
   return {};
 }

@@ -15,6 +15,10 @@ namespace {
 using Path = std::filesystem::path;
 using Passphrase = Secret<struct PassphraseTag>;
 
+// In the order of KekSource::Kind.
+const std::vector<std::string> kKinds = {"file", "credential", "environment", "passphrase",
+                                         "pkcs11"};
+
 constexpr std::size_t kMinPassphraseOctets = 12;
 constexpr std::size_t kMaxPassphraseOctets = 1024;
 constexpr std::size_t kMaxPinOctets = 255;
@@ -112,8 +116,7 @@ Result<Pkcs11Token> open_token(const KekSource& source) {
 
 KekSource KekSource::read(service::Config& config) {
   KekSource source;
-  const std::string kind = config.choice(
-      "kek.source", "file", {"file", "credential", "environment", "passphrase", "pkcs11"});
+  const std::string kind = config.choice("kek.source", kKinds.front(), kKinds);
   if (kind == "credential") {
     source.kind = Kind::credential;
     source.credential = config.required_string("kek.credential");
@@ -139,6 +142,26 @@ KekSource KekSource::read(service::Config& config) {
     source.pin_file = config.required_path("kek.pin_file");
   }
   return source;
+}
+
+std::string KekSource::to_toml() const {
+  std::string out = fmt::format("[kek]\nsource = \"{}\"\n", kKinds[static_cast<std::size_t>(kind)]);
+  const auto line = [&out](std::string_view name, std::string_view value) {
+    if (value.empty()) return;
+    std::string quoted;
+    for (const char c : value)
+      quoted += c == '"' || c == '\\' ? std::string{'\\', c} : std::string(1, c);
+    out += fmt::format("{} = \"{}\"\n", name, quoted);
+  };
+  line("credential", credential);
+  line("environment", environment);
+  line("file", file.string());
+  line("passphrase_file", passphrase_file.string());
+  line("module", module.string());
+  line("token", token);
+  line("key", key);
+  line("pin_file", pin_file.string());
+  return out;
 }
 
 Result<Kek> open_kek(const KekSource& source) {

@@ -37,6 +37,8 @@ struct KekSource {
 
   // Reads the table [kek]; faults are recorded there.
   static KekSource read(service::Config& config);
+  // That table, as read() reads it.
+  std::string to_toml() const;
 };
 
 // Errors: not_found, denied (permissions, wrong PIN, wrong passphrase of a token), malformed,

@@ -8,7 +8,6 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "kms-server/init.h"
-#include "kms-server/kek.h"
 #include "kms-server/kms_server.h"
 #include "kms-server/settings.h"
 #include "kms-server/sqlite_store.h"
@@ -71,7 +70,7 @@ Result<void> serve(const RunOptions& options, const Settings& settings) {
   const SystemClock clock;
   OpenSslRandom random;
   service::Metrics metrics;
-  const Kek kek = TRY(Kek::load(settings.kek_file));
+  const Kek kek = TRY(open_kek(settings.kek));
   SqliteStoreOptions store_options;
   store_options.path = settings.database;
   store_options.max_waiting_changes = settings.store_max_waiting;
@@ -149,14 +148,17 @@ int main(int argc, char** argv) {
 
   kms::InitOptions init_options;
   std::string data;
+  std::string kek;
   service::Verb& init =
       command_line.top().verb("init", "Makes the data folder of a new KMS; overwrites nothing.");
   init.required_option("--data", data, "the folder")
       .option("--identity", init_options.identity, "what the KMS calls itself (IDRkms)")
       .option("--listen", init_options.listen, "address of the ticket port, \"ip:port\"")
       .option("--dns-name", init_options.dns_names, "a name for the server certificate")
+      .option("--kek", kek, "a file with the table [kek]: where the KEK comes from (a file)")
       .action([&] {
         init_options.data = data;
+        init_options.kek = kek;
         return kms::init(init_options);
       });
 

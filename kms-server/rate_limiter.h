@@ -1,5 +1,6 @@
-// Limits on what one sender may ask for (KMS-7, [6043-12.3-01]): token buckets overall, per peer and
-// per identity, and a back-off after failed authentications, counted per peer and claimed identity.
+// Limits on what one sender may ask for (KMS-7, [6043-12.3-01]): token buckets overall, per peer
+// and per identity, and a back-off after failed authentications, counted per peer and claimed
+// identity.
 //
 // Everything is in one table of fixed size whose slots are chosen by a keyed digest, so that nobody
 // can aim at the slot of somebody else, and nothing is allocated for a sender. When a set of slots

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "kms-server/audit.h"
+#include "kms-server/kek_source.h"
 #include "kms-server/policy.h"
 #include "kms-server/rate_limiter.h"
 #include "kms-server/tpk_rotation.h"
@@ -32,7 +33,7 @@ struct Settings {
   std::string thdr = {};  // octets in THDR of our tickets; not in the file
 
   std::filesystem::path database;
-  std::filesystem::path kek_file;
+  KekSource kek;
   std::size_t store_threads = 4;
   std::size_t store_max_waiting = 1024;
   std::chrono::milliseconds store_timeout{2000};

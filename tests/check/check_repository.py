@@ -73,6 +73,7 @@ FOREIGN_HEADERS = [
     (r"openssl/(ssl|tls1|ssl3|dtls1|sslerr)\.h", {"tlspsk"}, "libssl lives in lib/tlspsk"),
     (r"openssl/", {"base", "mikey", "tlspsk", "service", "rpc", "kms-server"},
      "libcrypto is for the rooms that do cryptography"),
+    (r"p11-kit/", {"kms-server"}, "PKCS #11 lives in kms-server"),
     (r"sqlite3\.h", {"kms-server"}, "SQLite lives in kms-server"),
     (r"(spdlog|toml\+\+|prometheus)/", {"service"}, "lib/service stands in front of it"),
     (r"CLI/", {"service", "mikey-cli"}, "lib/service stands in front of it"),
@@ -96,6 +97,7 @@ FOREIGN_LINKS = [
     (r"fmt::.*|nlohmann_json::.*", ALL - {"base", "mikey"}),
     (r"gRPC::.*|protobuf::.*", {"proto", "rpc", "kms-server", "kms-client", "kmsctl", "mrfc-agent",
                                 "mrfp-agent", "ue-agent"}),
+    (r"dl", {"kms-server"}),
     (r"Threads::Threads", ALL),
 ]
 

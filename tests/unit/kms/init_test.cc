@@ -29,12 +29,12 @@ TEST_F(InitTest, MakesAFolderThatRunsAsItIs) {
   const auto settings = read_settings(config);
   ASSERT_TRUE(settings.has_value()) << settings.error().text();
   EXPECT_EQ(settings->identity.type, mikey::IdType::nai);
-  for (const auto& file : {settings->kek_file, settings->database, settings->replay_file,
+  for (const auto& file : {settings->kek.file, settings->database, settings->replay_file,
                            settings->ticket_tls.certificate, settings->ticket_tls.private_key,
                            settings->ticket_tls.client_ca}) {
     EXPECT_TRUE(std::filesystem::exists(file)) << file;
   }
-  const Kek kek = Kek::load(settings->kek_file).value();
+  const Kek kek = open_kek(settings->kek).value();
   SqliteStoreOptions store_options;
   store_options.path = settings->database;
   const auto store = SqliteStore::open(store_options, kek, clock).value();
@@ -50,6 +50,23 @@ TEST_F(InitTest, NobodyElseCanReadAnythingInTheFolder) {
     ASSERT_EQ(::stat(entry.path().c_str(), &status), 0);
     EXPECT_EQ(status.st_mode & 0077, 0U) << entry.path();
   }
+}
+
+TEST_F(InitTest, TheKekComesFromWhereItIsSaid) {
+  folder.write("words", "correct horse battery\n");
+  std::filesystem::permissions(folder / "words", std::filesystem::perms::owner_read);
+  options.kek = folder.write("kek.toml",
+                             "[kek]\nsource = \"passphrase\"\nfile = \"kek.scrypt\"\n"
+                             "passphrase_file = \"words\"\n");
+  ASSERT_TRUE(init_data_folder(options, clock, random).has_value());
+  EXPECT_FALSE(std::filesystem::exists(options.data / kKekFile));
+  auto config = service::Config::load(options.data / kConfigFile).value();
+  const auto settings = read_settings(config).value();
+  EXPECT_EQ(settings.kek.file, folder / "kek.scrypt");
+  const Kek kek = open_kek(settings.kek).value();
+  SqliteStoreOptions store_options;
+  store_options.path = settings.database;
+  EXPECT_TRUE(SqliteStore::open(store_options, kek, clock).has_value());
 }
 
 TEST_F(InitTest, OverwritesNothing) {

@@ -36,7 +36,7 @@ class ServerFixture : public ::testing::Test {
     settings = read_settings(config).value();
     settings.drain_time = std::chrono::seconds(5);
     settings.cancel_after = std::chrono::milliseconds(500);
-    kek.emplace(Kek::load(settings.kek_file).value());
+    kek.emplace(open_kek(settings.kek).value());
     SqliteStoreOptions store_options;
     store_options.path = settings.database;
     sqlite = SqliteStore::open(store_options, *kek, clock).value();

@@ -16,7 +16,8 @@ using namespace std::chrono_literals;
 constexpr const char* kSmallest = R"(
 [store]
 database = "kms.db"
-kek_file = "kek"
+[kek]
+file = "kek"
 [replay]
 file = "replay.window"
 [audit]
@@ -108,7 +109,7 @@ default_validity = "2h"
 )");
   ASSERT_FALSE(refused.has_value());
   const std::string text = refused.error().text();
-  for (const char* part : {"store.database", "store.kek_file", "replay.skew", "tickets.listen",
+  for (const char* part : {"store.database", "kek.file", "replay.skew", "tickets.listen",
                            "tickets.colour", "tickets.certificate", "admin.client_names",
                            "admin.allowed_uids", "policy.default_validity", "test.toml:3"}) {
     EXPECT_THAT(text, HasSubstr(part));
