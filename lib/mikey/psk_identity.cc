@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 
 #include "base/byte_writer.h"
 
@@ -37,7 +38,7 @@ Result<PskIdentityPattern> PskIdentityPattern::parse(std::string_view text) {
   }
   bool csb_id = false;
   bool mac = false;
-  std::string unknown;
+  std::optional<std::string> unknown;
   const bool closed = walk(
       text, [](std::string_view) {},
       [&](std::string_view name) {
@@ -50,10 +51,10 @@ Result<PskIdentityPattern> PskIdentityPattern::parse(std::string_view text) {
                 "the PSK identity pattern has an opening brace that no "
                 "closing one ends");
   }
-  if (!unknown.empty()) {
+  if (unknown) {
     return fail(
         Category::malformed,
-        "the PSK identity pattern knows {csb_id}, {cs_id} and {mac}, not {" + unknown + "}");
+        "the PSK identity pattern knows {csb_id}, {cs_id} and {mac}, not {" + *unknown + "}");
   }
   if (!csb_id || !mac) {
     return fail(Category::malformed,

@@ -96,6 +96,26 @@ TEST_F(ErrorMessages, OneAboutTheRequestDoesNotPassForOneAboutTheResponse) {
   EXPECT_FALSE(request_.read_error(about_response).has_value());
 }
 
+// The same for the Ticket Resolve. [6043-5.4-13]
+TEST_F(ErrorMessages, BothSidesOfATicketResolveRefuseWithAnAuthenticatedOne) {
+  const TransferOffer offered = offer(request(wish(), wish()).value());
+  const auto transfer = ReceivedTransfer::parse(offered.message()).value();
+  const auto resolve = TicketResolve::start(env_, bob_, transfer.ticket()).value();
+  const auto received = ReceivedResolve::parse(resolve.message()).value();
+  const auto at_kms = received.authenticate(bob_.psk, bob_.self, bob_.kms).value();
+  const auto opened = at_kms.open(Tpk(ByteVector(32, 9))).value();
+
+  const ByteVector about_init = at_kms.refuse(env_, ErrorNo::invalid_ticket).value();
+  const ByteVector about_resp = resolve.refuse(env_, ErrorNo::invalid_id).value();
+  EXPECT_TRUE(resolve.read_error(about_init).value().authenticated);
+  EXPECT_TRUE(opened.read_error(about_resp).value().authenticated);
+  EXPECT_FALSE(resolve.read_error(about_resp).has_value());
+  EXPECT_FALSE(opened.read_error(about_init).has_value());
+  const auto ended = resolve.finish(about_init);
+  ASSERT_FALSE(ended.has_value());
+  EXPECT_EQ(ended.error().mikey_error_no(), static_cast<std::uint8_t>(ErrorNo::invalid_ticket));
+}
+
 // [6043-5.4-08] [4563-5-01]
 // [3830-5.1.2-03]
 TEST_F(ErrorMessages, SupportedPoliciesGoWithTheGenericIdMap) {
