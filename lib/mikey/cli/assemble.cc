@@ -147,7 +147,7 @@ class Assembler {
   }
   void srtp_session_data(CryptoSessionView& session) {
     SrtpSessionData data;
-    if (session.s_flag) data.position.emplace();
+    if (session.s_flag) data.position = SrtpSessionData::Position{};
     fields(*this, data);
     ByteWriter out;
     encode_srtp_session_data(out, data);

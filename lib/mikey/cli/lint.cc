@@ -84,15 +84,15 @@ class Linter {
     if (message_.ticket) check_ticket();
     if (is_mikey_ticket(type_)) check_rands();
     if (message_.kemac) check_kemac();
-    std::ranges::stable_sort(findings_, {}, &Finding::offset);
     return std::move(findings_);
   }
 
  private:
   void add(Severity severity, std::string_view payload, std::string_view clause, std::size_t offset,
            std::string text) {
-    findings_.push_back(
-        {severity, std::string(payload), std::string(clause), offset, std::move(text)});
+    const auto place = std::ranges::upper_bound(findings_, offset, {}, &Finding::offset);
+    findings_.insert(
+        place, {severity, std::string(payload), std::string(clause), offset, std::move(text)});
   }
   void error(std::string_view payload, std::string_view clause, std::size_t offset,
              std::string text) {
@@ -506,7 +506,7 @@ class Linter {
   const Message& message_;
   const DataType type_;
   const Payload* current_ = nullptr;
-  std::vector<Finding> findings_;
+  std::vector<Finding> findings_;  // by offset, in the order they were found
 };
 
 }  // namespace
