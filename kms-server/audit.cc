@@ -40,6 +40,7 @@ std::string to_json(const AuditRecord& record) {
   append_field(out, "caller", record.caller);
   append_field(out, "operation", record.operation);
   append_field(out, "identity", record.identity);
+  append_field(out, "detail", record.detail);
   append_field(out, "responder", record.responder);
   append_field(out, "decision", record.granted ? "granted" : "refused");
   append_field(out, "rule", record.rule);

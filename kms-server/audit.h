@@ -10,6 +10,7 @@
 //   caller      what the transport proved: certificate name, "uid:0", or the kind of caller
 //   operation   "request", "resolve", "admin.create_identity", …
 //   identity    whom it is about: the sender, proven only where the decision came after the MAC
+//   detail      admin: what of the identity was added or removed: an alias, a member, a key's id
 //   responder   request: the responders that the ticket names; resolve: IDRr of the answer
 //   decision    "granted" or "refused"
 //   rule        which rule decided: one short word from a fixed set
@@ -42,6 +43,7 @@ struct AuditRecord {
   std::string caller;
   std::string operation;
   std::string identity;
+  std::string detail = {};
   std::string responder;
   bool granted = false;
   std::string rule;

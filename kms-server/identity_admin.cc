@@ -5,6 +5,7 @@
 #include <future>
 
 #include "kms-server/identity_uri.h"
+#include "kms-server/uri_pattern.h"
 
 namespace keystub::kms {
 namespace {
@@ -15,6 +16,13 @@ constexpr std::size_t kTpkIdRandomOctets = 8;
 Result<ByteVector> new_tpk_id(std::string_view prefix, RandomSource& random) {
   const ByteVector octets = TRY(random.bytes(kTpkIdRandomOctets));
   return to_vector(as_bytes(fmt::format("{}-{}", prefix, to_hex(octets))));
+}
+
+Result<std::size_t> checked_page_size(std::size_t page_size) {
+  if (page_size > kMaxPageSize) {
+    return fail(Category::malformed, fmt::format("a page has at most {} identities", kMaxPageSize));
+  }
+  return page_size == 0 ? kDefaultPageSize : page_size;
 }
 
 struct NewTpk {
@@ -40,11 +48,14 @@ Result<void> activate_new_tpk(IdentityStore& store, const Kek& kek, RandomSource
   return {};
 }
 
-Result<WrappedKey> IdentityAdmin::wrap_psk(std::string_view uri, NewPsk psk) {
+Result<WrappedPsk> IdentityAdmin::wrap_psk(std::string_view uri, NewPsk psk) {
   if (psk.key.size() < kMinPskOctets || psk.key.size() > kMaxPskOctets) {
     return fail(Category::malformed,
                 fmt::format("a pre-shared key has {} to {} octets, this one has {}", kMinPskOctets,
                             kMaxPskOctets, psk.key.size()));
+  }
+  if (psk.expires && *psk.expires <= parts_.clock.now()) {
+    return fail(Category::malformed, "the pre-shared key would have expired already");
   }
   if (psk.id.empty()) psk.id = to_vector(as_bytes(uri));
   if (psk.id.size() > kMaxKeyIdOctets) {
@@ -52,7 +63,8 @@ Result<WrappedKey> IdentityAdmin::wrap_psk(std::string_view uri, NewPsk psk) {
                 fmt::format("the id of a pre-shared key has at most {} octets, this one has {}",
                             kMaxKeyIdOctets, psk.id.size()));
   }
-  WrappedKey wrapped;
+  WrappedPsk wrapped;
+  wrapped.expires = psk.expires;
   wrapped.wrapped =
       TRY(parts_.kek.wrap(psk.key.reveal(), {KeyKind::psk, uri, psk.id}, parts_.random));
   wrapped.id = std::move(psk.id);
@@ -60,7 +72,8 @@ Result<WrappedKey> IdentityAdmin::wrap_psk(std::string_view uri, NewPsk psk) {
 }
 
 Result<void> IdentityAdmin::record(const rpc::Caller& caller, std::string_view operation,
-                                   std::string_view subject, const Error* refused) {
+                                   std::string_view subject, std::string_view detail,
+                                   const Error* refused) {
   AuditRecord line;
   line.time = parts_.clock.now();
   line.trace_id = caller.trace_id;
@@ -69,6 +82,7 @@ Result<void> IdentityAdmin::record(const rpc::Caller& caller, std::string_view o
   line.identity = std::string(subject.substr(0, kMaxUriSize));
   line.granted = refused == nullptr;
   line.rule = refused == nullptr ? "admin" : category_name(refused->category());
+  line.detail = std::string(detail.substr(0, kMaxUriSize));
   if (refused != nullptr) line.reason = refused->text();
   auto written = std::make_shared<std::promise<Result<void>>>();
   auto waiting = written->get_future();
@@ -79,8 +93,9 @@ Result<void> IdentityAdmin::record(const rpc::Caller& caller, std::string_view o
 
 template <class T>
 Result<T> IdentityAdmin::recorded(const rpc::Caller& caller, std::string_view operation,
-                                  std::string_view subject, Result<T> result) {
-  auto written = record(caller, operation, subject, result ? nullptr : &result.error());
+                                  std::string_view subject, Result<T> result,
+                                  std::string_view detail) {
+  auto written = record(caller, operation, subject, detail, result ? nullptr : &result.error());
   if (!written && result) {
     return fail(
         Category::unavailable,
@@ -93,7 +108,7 @@ Result<Identity> IdentityAdmin::create(const rpc::Caller& caller, std::string_vi
                                        IdentityKind kind, std::optional<NewPsk> psk) {
   const auto work = [&]() -> Result<Identity> {
     const std::string canonical = TRY(canonical_uri(uri));
-    std::optional<WrappedKey> wrapped;
+    std::optional<WrappedPsk> wrapped;
     if (psk) wrapped = TRY(wrap_psk(canonical, std::move(*psk)));
     return parts_.store.create(canonical, kind, std::move(wrapped), deadline());
   };
@@ -107,11 +122,7 @@ Result<Identity> IdentityAdmin::get(std::string_view uri) {
 
 Result<IdentityPage> IdentityAdmin::list(std::string_view uri_prefix, std::string_view after,
                                          std::size_t page_size) {
-  if (page_size > kMaxPageSize) {
-    return fail(Category::malformed, fmt::format("a page has at most {} identities", kMaxPageSize));
-  }
-  return parts_.store.list(uri_prefix, after, page_size == 0 ? kDefaultPageSize : page_size,
-                           deadline());
+  return parts_.store.list(uri_prefix, after, TRY(checked_page_size(page_size)), deadline());
 }
 
 Result<Identity> IdentityAdmin::set_state(const rpc::Caller& caller, std::string_view uri,
@@ -142,19 +153,89 @@ Result<void> IdentityAdmin::remove(const rpc::Caller& caller, std::string_view u
 Result<Identity> IdentityAdmin::set_psk(const rpc::Caller& caller, std::string_view uri,
                                         NewPsk psk) {
   const auto work = [&]() -> Result<Identity> {
-    const std::string canonical = TRY(canonical_uri(uri));
-    WrappedKey wrapped = TRY(wrap_psk(canonical, std::move(psk)));
-    return parts_.store.set_psk(canonical, std::move(wrapped), deadline());
+    // Whichever of its URIs was given, the key is bound to the canonical name.
+    const std::string name = TRY(canonical_name(uri));
+    WrappedPsk wrapped = TRY(wrap_psk(name, std::move(psk)));
+    return parts_.store.set_psk(name, std::move(wrapped), deadline());
   };
   return recorded(caller, "set_psk", uri, work());
 }
 
+Result<Identity> IdentityAdmin::remove_psk(const rpc::Caller& caller, std::string_view uri,
+                                           Bytes psk_id) {
+  const auto work = [&]() -> Result<Identity> {
+    const std::string canonical = TRY(canonical_uri(uri));
+    return parts_.store.remove_psk(canonical, psk_id, deadline());
+  };
+  return recorded(caller, "remove_psk", uri, work(), as_text(psk_id));
+}
+
+Result<std::string> IdentityAdmin::canonical_name(std::string_view uri) {
+  const std::string canonical = TRY(canonical_uri(uri));
+  Identity identity = TRY(parts_.store.find(canonical, deadline()));
+  return std::move(identity.uri);
+}
+
+Result<Identity> IdentityAdmin::change_part(
+    const rpc::Caller& caller, std::string_view operation, std::string_view uri,
+    std::string_view detail,
+    Result<Identity> (IdentityStore::*change)(std::string_view, std::string_view, Deadline),
+    Result<std::string> (*canonical_detail)(std::string_view)) {
+  const auto work = [&]() -> Result<Identity> {
+    const std::string canonical = TRY(canonical_uri(uri));
+    const std::string part = TRY(canonical_detail(detail));
+    return (parts_.store.*change)(canonical, part, deadline());
+  };
+  return recorded(caller, operation, uri, work(), detail);
+}
+
+Result<Identity> IdentityAdmin::add_alias(const rpc::Caller& caller, std::string_view uri,
+                                          std::string_view alias) {
+  return change_part(caller, "add_alias", uri, alias, &IdentityStore::add_alias, &canonical_uri);
+}
+
+Result<Identity> IdentityAdmin::remove_alias(const rpc::Caller& caller, std::string_view uri,
+                                             std::string_view alias) {
+  return change_part(caller, "remove_alias", uri, alias, &IdentityStore::remove_alias,
+                     &canonical_uri);
+}
+
+Result<Identity> IdentityAdmin::add_pattern(const rpc::Caller& caller, std::string_view uri,
+                                            std::string_view pattern) {
+  return change_part(caller, "add_owned_pattern", uri, pattern, &IdentityStore::add_pattern,
+                     &canonical_pattern);
+}
+
+Result<Identity> IdentityAdmin::remove_pattern(const rpc::Caller& caller, std::string_view uri,
+                                               std::string_view pattern) {
+  return change_part(caller, "remove_owned_pattern", uri, pattern, &IdentityStore::remove_pattern,
+                     &canonical_pattern);
+}
+
+Result<Identity> IdentityAdmin::add_member(const rpc::Caller& caller, std::string_view group,
+                                           std::string_view member) {
+  return change_part(caller, "add_group_member", group, member, &IdentityStore::add_member,
+                     &canonical_uri);
+}
+
+Result<Identity> IdentityAdmin::remove_member(const rpc::Caller& caller, std::string_view group,
+                                              std::string_view member) {
+  return change_part(caller, "remove_group_member", group, member, &IdentityStore::remove_member,
+                     &canonical_uri);
+}
+
+Result<MemberPage> IdentityAdmin::list_members(std::string_view group, std::string_view after,
+                                               std::size_t page_size) {
+  const std::string canonical = TRY(canonical_uri(group));
+  return parts_.store.list_members(canonical, after, TRY(checked_page_size(page_size)), deadline());
+}
+
 Result<SharedTpk> IdentityAdmin::share_tpk(const rpc::Caller& caller, std::string_view uri) {
   const auto work = [&]() -> Result<SharedTpk> {
-    const std::string canonical = TRY(canonical_uri(uri));
-    NewTpk tpk = TRY(make_tpk(KeyKind::shared_tpk, canonical, parts_.kek, parts_.random));
+    const std::string name = TRY(canonical_name(uri));
+    NewTpk tpk = TRY(make_tpk(KeyKind::shared_tpk, name, parts_.kek, parts_.random));
     SharedTpk shared{tpk.wrapped.id, std::move(tpk.key)};
-    TRY(parts_.store.share_tpk(canonical, std::move(tpk.wrapped), deadline()));
+    TRY(parts_.store.share_tpk(name, std::move(tpk.wrapped), deadline()));
     return shared;
   };
   return recorded(caller, "share_tpk", uri, work());

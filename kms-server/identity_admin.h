@@ -35,8 +35,9 @@ struct AdminParts {
 };
 
 struct NewPsk {
-  ByteVector id;  // empty: the URI
-  Psk key;        // 16 to 64 octets
+  ByteVector id;                         // empty: the canonical name
+  Psk key;                               // 16 to 64 octets
+  std::optional<WallTime> expires = {};  // in the future
 };
 
 struct SharedTpk {
@@ -62,6 +63,23 @@ class IdentityAdmin {
   Result<Identity> resume(const rpc::Caller& caller, std::string_view uri);
   Result<void> remove(const rpc::Caller& caller, std::string_view uri);
   Result<Identity> set_psk(const rpc::Caller& caller, std::string_view uri, NewPsk psk);
+  Result<Identity> remove_psk(const rpc::Caller& caller, std::string_view uri, Bytes psk_id);
+  Result<Identity> add_alias(const rpc::Caller& caller, std::string_view uri,
+                             std::string_view alias);
+  Result<Identity> remove_alias(const rpc::Caller& caller, std::string_view uri,
+                                std::string_view alias);
+  // MRFC-I3: URIs that the identity may use beside its own (uri_pattern.h).
+  Result<Identity> add_pattern(const rpc::Caller& caller, std::string_view uri,
+                               std::string_view pattern);
+  Result<Identity> remove_pattern(const rpc::Caller& caller, std::string_view uri,
+                                  std::string_view pattern);
+  // KMS-5. Both return the member.
+  Result<Identity> add_member(const rpc::Caller& caller, std::string_view group,
+                              std::string_view member);
+  Result<Identity> remove_member(const rpc::Caller& caller, std::string_view group,
+                                 std::string_view member);
+  Result<MemberPage> list_members(std::string_view group, std::string_view after,
+                                  std::size_t page_size);
   // KMS-8: gives the identity a TPK of its own.
   Result<SharedTpk> share_tpk(const rpc::Caller& caller, std::string_view uri);
   // `tpk_id` empty: all. Returns how many are gone; not_found when there was none.
@@ -80,20 +98,30 @@ class IdentityAdmin {
 
  private:
   Deadline deadline() const { return Deadline::in(timeout_); }
-  Result<WrappedKey> wrap_psk(std::string_view uri, NewPsk psk);
+  // Of the identity that has this URI.
+  Result<std::string> canonical_name(std::string_view uri);
+  // `uri` is the canonical name: what the wrapped key is bound to.
+  Result<WrappedPsk> wrap_psk(std::string_view uri, NewPsk psk);
+  // A change that says in its audit line what was added or removed: `detail`.
+  Result<Identity> change_part(const rpc::Caller& caller, std::string_view operation,
+                               std::string_view uri, std::string_view detail,
+                               Result<Identity> (IdentityStore::*change)(std::string_view,
+                                                                         std::string_view,
+                                                                         Deadline),
+                               Result<std::string> (*canonical_detail)(std::string_view));
   Result<Identity> set_state(const rpc::Caller& caller, std::string_view uri, IdentityState state,
                              std::string_view operation);
   Result<Tpk> add_tpk(const rpc::Caller& caller, TpkState state, std::string_view operation);
   Result<Tpk> set_tpk_state(const rpc::Caller& caller, Bytes tpk_id, TpkState state,
                             std::string_view operation);
   // Writes the line of a decision about `subject` (a URI, or the id of a TPK) and waits until it is
-  // on the disk.
+  // on the disk. `detail`: what of the subject, if that says more.
   Result<void> record(const rpc::Caller& caller, std::string_view operation,
-                      std::string_view subject, const Error* refused);
+                      std::string_view subject, std::string_view detail, const Error* refused);
   // Ends an operation: audits it, and fails if that fails although the change is made.
   template <class T>
   Result<T> recorded(const rpc::Caller& caller, std::string_view operation,
-                     std::string_view subject, Result<T> result);
+                     std::string_view subject, Result<T> result, std::string_view detail = {});
 
   const AdminParts parts_;
   const std::chrono::milliseconds timeout_;

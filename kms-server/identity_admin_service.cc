@@ -9,9 +9,12 @@ namespace {
 
 constexpr std::string_view kService = "/keystub.v1.IdentityAdmin/";
 constexpr std::string_view kMethods[] = {
-    "CreateIdentity", "GetIdentity", "ListIdentities", "SuspendIdentity", "ResumeIdentity",
-    "DeleteIdentity", "SetPsk",      "ShareTpk",       "UnshareTpk",      "PrepareTpk",
-    "ActivateTpk",    "RetireTpk",   "RevokeTpk",      "ListTpks"};
+    "CreateIdentity", "GetIdentity",       "ListIdentities",   "SuspendIdentity",
+    "ResumeIdentity", "DeleteIdentity",    "SetPsk",           "RemovePsk",
+    "AddAlias",       "RemoveAlias",       "AddOwnedPattern",  "RemoveOwnedPattern",
+    "AddGroupMember", "RemoveGroupMember", "ListGroupMembers", "ShareTpk",
+    "UnshareTpk",     "PrepareTpk",        "ActivateTpk",      "RetireTpk",
+    "RevokeTpk",      "ListTpks"};
 
 class AdminCall final : public grpc::ServerUnaryReactor {
  public:
@@ -34,11 +37,24 @@ void set_time(google::protobuf::Timestamp& out, WallTime time) {
           .count()));
 }
 
+WallTime time_of(const google::protobuf::Timestamp& time) {
+  return WallTime(std::chrono::duration_cast<WallTime::duration>(
+      std::chrono::seconds(time.seconds()) + std::chrono::nanoseconds(time.nanos())));
+}
+
 void set_identity(v1::Identity& out, const Identity& identity) {
   out.set_uri(identity.uri);
   out.set_kind(static_cast<v1::IdentityKind>(identity.kind));
   out.set_state(static_cast<v1::IdentityState>(identity.state));
-  for (const WrappedKey& psk : identity.psks) out.add_psk_ids(to_string(Bytes(psk.id)));
+  for (const WrappedPsk& psk : identity.psks) {
+    out.add_psk_ids(to_string(Bytes(psk.id)));
+    v1::PskInfo& info = *out.add_psks();
+    info.set_psk_id(to_string(Bytes(psk.id)));
+    if (psk.expires) set_time(*info.mutable_expire_time(), *psk.expires);
+  }
+  for (const std::string& alias : identity.aliases) out.add_aliases(alias);
+  for (const std::string& pattern : identity.owned_patterns) out.add_owned_patterns(pattern);
+  for (const GroupMembership& membership : identity.groups) out.add_groups(membership.group);
   for (const WrappedKey& tpk : identity.shared_tpks) {
     out.add_shared_tpk_ids(to_string(Bytes(tpk.id)));
   }
@@ -109,6 +125,7 @@ grpc::ServerUnaryReactor* IdentityAdminService::CreateIdentity(
   const auto psk = std::make_shared<NewPsk>();
   psk->id = to_vector(as_bytes(request->psk_id()));
   psk->key = take_psk(*request);
+  if (request->has_psk_expire_time()) psk->expires = time_of(request->psk_expire_time());
   return run(*context, "CreateIdentity",
              [this, request, response, psk](const rpc::Caller& caller) -> Result<void> {
                const IdentityKind kind = TRY(kind_of(request->kind()));
@@ -185,12 +202,103 @@ grpc::ServerUnaryReactor* IdentityAdminService::SetPsk(grpc::CallbackServerConte
   const auto psk = std::make_shared<NewPsk>();
   psk->id = to_vector(as_bytes(request->psk_id()));
   psk->key = take_psk(*request);
+  if (request->has_expire_time()) psk->expires = time_of(request->expire_time());
   return run(*context, "SetPsk",
              [this, request, response, psk](const rpc::Caller& caller) -> Result<void> {
                set_identity(*response->mutable_identity(),
                             TRY(admin_.set_psk(caller, request->uri(), std::move(*psk))));
                return {};
              });
+}
+
+grpc::ServerUnaryReactor* IdentityAdminService::RemovePsk(grpc::CallbackServerContext* context,
+                                                          const v1::RemovePskRequest* request,
+                                                          v1::RemovePskResponse* response) {
+  return run(
+      *context, "RemovePsk", [this, request, response](const rpc::Caller& caller) -> Result<void> {
+        set_identity(*response->mutable_identity(),
+                     TRY(admin_.remove_psk(caller, request->uri(), as_bytes(request->psk_id()))));
+        return {};
+      });
+}
+
+grpc::ServerUnaryReactor* IdentityAdminService::AddAlias(grpc::CallbackServerContext* context,
+                                                         const v1::AddAliasRequest* request,
+                                                         v1::AddAliasResponse* response) {
+  return run(*context, "AddAlias",
+             [this, request, response](const rpc::Caller& caller) -> Result<void> {
+               set_identity(*response->mutable_identity(),
+                            TRY(admin_.add_alias(caller, request->uri(), request->alias())));
+               return {};
+             });
+}
+
+grpc::ServerUnaryReactor* IdentityAdminService::RemoveAlias(grpc::CallbackServerContext* context,
+                                                            const v1::RemoveAliasRequest* request,
+                                                            v1::RemoveAliasResponse* response) {
+  return run(*context, "RemoveAlias",
+             [this, request, response](const rpc::Caller& caller) -> Result<void> {
+               set_identity(*response->mutable_identity(),
+                            TRY(admin_.remove_alias(caller, request->uri(), request->alias())));
+               return {};
+             });
+}
+
+grpc::ServerUnaryReactor* IdentityAdminService::AddOwnedPattern(
+    grpc::CallbackServerContext* context, const v1::AddOwnedPatternRequest* request,
+    v1::AddOwnedPatternResponse* response) {
+  return run(*context, "AddOwnedPattern",
+             [this, request, response](const rpc::Caller& caller) -> Result<void> {
+               set_identity(*response->mutable_identity(),
+                            TRY(admin_.add_pattern(caller, request->uri(), request->pattern())));
+               return {};
+             });
+}
+
+grpc::ServerUnaryReactor* IdentityAdminService::RemoveOwnedPattern(
+    grpc::CallbackServerContext* context, const v1::RemoveOwnedPatternRequest* request,
+    v1::RemoveOwnedPatternResponse* response) {
+  return run(*context, "RemoveOwnedPattern",
+             [this, request, response](const rpc::Caller& caller) -> Result<void> {
+               set_identity(*response->mutable_identity(),
+                            TRY(admin_.remove_pattern(caller, request->uri(), request->pattern())));
+               return {};
+             });
+}
+
+grpc::ServerUnaryReactor* IdentityAdminService::AddGroupMember(
+    grpc::CallbackServerContext* context, const v1::AddGroupMemberRequest* request,
+    v1::AddGroupMemberResponse* response) {
+  return run(*context, "AddGroupMember",
+             [this, request, response](const rpc::Caller& caller) -> Result<void> {
+               set_identity(*response->mutable_identity(),
+                            TRY(admin_.add_member(caller, request->group(), request->member())));
+               return {};
+             });
+}
+
+grpc::ServerUnaryReactor* IdentityAdminService::RemoveGroupMember(
+    grpc::CallbackServerContext* context, const v1::RemoveGroupMemberRequest* request,
+    v1::RemoveGroupMemberResponse* response) {
+  return run(*context, "RemoveGroupMember",
+             [this, request, response](const rpc::Caller& caller) -> Result<void> {
+               set_identity(*response->mutable_identity(),
+                            TRY(admin_.remove_member(caller, request->group(), request->member())));
+               return {};
+             });
+}
+
+grpc::ServerUnaryReactor* IdentityAdminService::ListGroupMembers(
+    grpc::CallbackServerContext* context, const v1::ListGroupMembersRequest* request,
+    v1::ListGroupMembersResponse* response) {
+  return run(
+      *context, "ListGroupMembers", [this, request, response](const rpc::Caller&) -> Result<void> {
+        MemberPage page =
+            TRY(admin_.list_members(request->group(), request->page_token(), request->page_size()));
+        if (page.more) response->set_next_page_token(page.uris.back());
+        for (std::string& uri : page.uris) response->add_uris(std::move(uri));
+        return {};
+      });
 }
 
 grpc::ServerUnaryReactor* IdentityAdminService::ShareTpk(grpc::CallbackServerContext* context,

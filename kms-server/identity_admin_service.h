@@ -42,6 +42,30 @@ class IdentityAdminService final : public v1::IdentityAdmin::CallbackService {
   grpc::ServerUnaryReactor* SetPsk(grpc::CallbackServerContext* context,
                                    const v1::SetPskRequest* request,
                                    v1::SetPskResponse* response) override;
+  grpc::ServerUnaryReactor* RemovePsk(grpc::CallbackServerContext* context,
+                                      const v1::RemovePskRequest* request,
+                                      v1::RemovePskResponse* response) override;
+  grpc::ServerUnaryReactor* AddAlias(grpc::CallbackServerContext* context,
+                                     const v1::AddAliasRequest* request,
+                                     v1::AddAliasResponse* response) override;
+  grpc::ServerUnaryReactor* RemoveAlias(grpc::CallbackServerContext* context,
+                                        const v1::RemoveAliasRequest* request,
+                                        v1::RemoveAliasResponse* response) override;
+  grpc::ServerUnaryReactor* AddOwnedPattern(grpc::CallbackServerContext* context,
+                                            const v1::AddOwnedPatternRequest* request,
+                                            v1::AddOwnedPatternResponse* response) override;
+  grpc::ServerUnaryReactor* RemoveOwnedPattern(grpc::CallbackServerContext* context,
+                                               const v1::RemoveOwnedPatternRequest* request,
+                                               v1::RemoveOwnedPatternResponse* response) override;
+  grpc::ServerUnaryReactor* AddGroupMember(grpc::CallbackServerContext* context,
+                                           const v1::AddGroupMemberRequest* request,
+                                           v1::AddGroupMemberResponse* response) override;
+  grpc::ServerUnaryReactor* RemoveGroupMember(grpc::CallbackServerContext* context,
+                                              const v1::RemoveGroupMemberRequest* request,
+                                              v1::RemoveGroupMemberResponse* response) override;
+  grpc::ServerUnaryReactor* ListGroupMembers(grpc::CallbackServerContext* context,
+                                             const v1::ListGroupMembersRequest* request,
+                                             v1::ListGroupMembersResponse* response) override;
   grpc::ServerUnaryReactor* ShareTpk(grpc::CallbackServerContext* context,
                                      const v1::ShareTpkRequest* request,
                                      v1::ShareTpkResponse* response) override;

@@ -1,11 +1,17 @@
 // IdentityStore: where the KMS keeps identities, their pre-shared keys and the ticket protection
 // keys (TPKs). Keys go in and come out wrapped (kms-server/kek.h); a store never sees them open.
 //
+// An identity has one canonical name, which never changes (its keys are bound to it), and other
+// URIs beside it; a call that takes a URI takes any of them, in canonical form. No URI names two
+// identities, and no owned pattern covers a URI of an identity: an owner never speaks as somebody
+// who has keys of their own.
+//
 // What every back end promises (tests/unit/kms/identity_store_contract.h checks it):
 //   - a call that changes something is durable when it returns success;
 //   - each change gets the next change sequence, and changes_since() tells which subjects changed;
 //   - a call ends by its deadline with unavailable, or at once with busy when a queue is full.
 //     A change whose call ended with unavailable may still happen;
+//   - a group that is suspended, resumed or removed is a change of each member too;
 //   - the listener hears of a change after it is committed and before it is acknowledged, also
 //     when nobody waits for the acknowledgement any more.
 // Other errors: not_found, conflict, internal.
@@ -34,17 +40,47 @@ enum class IdentityState : std::uint8_t { active = 1, suspended = 2 };
 // none. Revoked: opens none any more, its key is gone. A shared TPK (mode 3) is always active.
 enum class TpkState : std::uint8_t { active = 1, retired = 2, prepared = 3, revoked = 4 };
 
+// Bounds of what one identity may have; one more is a conflict.
+inline constexpr std::size_t kMaxPsks = 16;  // expired ones give way
+inline constexpr std::size_t kMaxAliases = 16;
+inline constexpr std::size_t kMaxOwnedPatterns = 64;
+inline constexpr std::size_t kMaxCertificates = 8;
+inline constexpr std::size_t kMaxGroupsOfMember = 64;
+inline constexpr std::size_t kMaxMembersOfGroup = 10'000;
+
 struct WrappedKey {
   ByteVector id;  // IDRpsk
   ByteVector wrapped;
 };
 
+struct WrappedPsk {
+  ByteVector id;  // IDRpsk; of a GBA key the B-TID
+  ByteVector wrapped;
+  std::optional<WallTime> expires;  // from then on it counts as if it were not there
+};
+
+// A certificate that is trusted for one identity, whoever issued it.
+struct PinnedCertificate {
+  ByteVector fingerprint;  // SHA-256 of `der`
+  ByteVector der;
+};
+
+struct GroupMembership {
+  std::string group;   // canonical URI
+  bool active = true;  // the group is not suspended
+};
+
 struct Identity {
-  std::string uri;  // canonical
+  std::string uri;  // the canonical name
   IdentityKind kind = IdentityKind::user;
   IdentityState state = IdentityState::active;
-  std::vector<WrappedKey> psks;         // by id
-  std::vector<WrappedKey> shared_tpks;  // mode 3, by id
+  // In the order of their ids or texts, all of these.
+  std::vector<std::string> aliases;         // its other URIs
+  std::vector<std::string> owned_patterns;  // of URIs that it may use (uri_pattern.h)
+  std::vector<WrappedPsk> psks;
+  std::vector<WrappedKey> shared_tpks;  // mode 3
+  std::vector<GroupMembership> groups;
+  std::vector<PinnedCertificate> certificates;
   WallTime created;
   WallTime updated;
   std::uint64_t change_sequence = 0;
@@ -52,6 +88,11 @@ struct Identity {
 
 struct IdentityPage {
   std::vector<Identity> identities;  // by URI
+  bool more = false;
+};
+
+struct MemberPage {
+  std::vector<std::string> uris;  // canonical names, in order
   bool more = false;
 };
 
@@ -65,12 +106,12 @@ struct Tpk {
   std::uint64_t change_sequence = 0;
 };
 
-enum class ChangeSubject : std::uint8_t { identity = 1, own_tpk = 2 };
+enum class ChangeSubject : std::uint8_t { identity = 1, own_tpk = 2 };  // stored
 
 struct Change {
   std::uint64_t sequence = 0;
   ChangeSubject subject = ChangeSubject::identity;
-  ByteVector key;  // the URI, or the id of the TPK; it may be gone
+  ByteVector key;  // the canonical name, or the id of the TPK; it may be gone
 };
 
 // When a call gives up.
@@ -86,22 +127,45 @@ class IdentityStore {
  public:
   virtual ~IdentityStore() = default;
 
-  // `uri` must be canonical. Fails (conflict) if the URI, or the id of the key, is taken.
+  // `uri` becomes its canonical name. Fails (conflict) if the URI, or the id of the key, is taken.
   virtual Result<Identity> create(std::string_view uri, IdentityKind kind,
-                                  std::optional<WrappedKey> psk, Deadline deadline) = 0;
+                                  std::optional<WrappedPsk> psk, Deadline deadline) = 0;
   virtual Result<Identity> find(std::string_view uri, Deadline deadline) = 0;
   // The identity whose pre-shared key has this id: ids are unique over all identities.
   virtual Result<Identity> find_by_psk_id(Bytes psk_id, Deadline deadline) = 0;
-  // URIs that start with `prefix` and come after `after`, at most `limit`.
+  // Canonical names that start with `prefix` and come after `after`, at most `limit`.
   virtual Result<IdentityPage> list(std::string_view prefix, std::string_view after,
                                     std::size_t limit, Deadline deadline) = 0;
   // Setting the state that it has already is a success that changes nothing.
   virtual Result<Identity> set_state(std::string_view uri, IdentityState state,
                                      Deadline deadline) = 0;
-  // Removes the identity with its keys.
+  // Removes the identity with its keys, names and memberships.
   virtual Result<void> remove(std::string_view uri, Deadline deadline) = 0;
-  // Adds a pre-shared key or replaces the one of this identity with the same id.
-  virtual Result<Identity> set_psk(std::string_view uri, WrappedKey psk, Deadline deadline) = 0;
+  // Adds a pre-shared key or replaces the one of this identity with the same id. Keys of the
+  // identity that have expired by now are removed.
+  virtual Result<Identity> set_psk(std::string_view uri, WrappedPsk psk, Deadline deadline) = 0;
+  virtual Result<Identity> remove_psk(std::string_view uri, Bytes psk_id, Deadline deadline) = 0;
+
+  // Adding what it has already, and removing it again: conflict and not_found.
+  virtual Result<Identity> add_alias(std::string_view uri, std::string_view alias,
+                                     Deadline deadline) = 0;
+  virtual Result<Identity> remove_alias(std::string_view uri, std::string_view alias,
+                                        Deadline deadline) = 0;
+  virtual Result<Identity> add_pattern(std::string_view uri, std::string_view pattern,
+                                       Deadline deadline) = 0;
+  virtual Result<Identity> remove_pattern(std::string_view uri, std::string_view pattern,
+                                          Deadline deadline) = 0;
+  virtual Result<Identity> add_certificate(std::string_view uri, PinnedCertificate certificate,
+                                           Deadline deadline) = 0;
+  virtual Result<Identity> remove_certificate(std::string_view uri, Bytes fingerprint,
+                                              Deadline deadline) = 0;
+  // `group` is of kind group, `member` is not (conflict). Both return the member.
+  virtual Result<Identity> add_member(std::string_view group, std::string_view member,
+                                      Deadline deadline) = 0;
+  virtual Result<Identity> remove_member(std::string_view group, std::string_view member,
+                                         Deadline deadline) = 0;
+  virtual Result<MemberPage> list_members(std::string_view group, std::string_view after,
+                                          std::size_t limit, Deadline deadline) = 0;
 
   virtual Result<Identity> share_tpk(std::string_view uri, WrappedKey tpk, Deadline deadline) = 0;
   // Removes one shared TPK, or all with an empty id; returns how many are gone.

@@ -21,9 +21,9 @@ std::unexpected<Error> bad(std::string_view uri, std::string_view why) {
   return fail(Category::malformed, fmt::format("\"{}\" cannot name an identity: {}", uri, why));
 }
 
-// RFC 3261 25.1: unreserved, escaped and user-unreserved.
+// RFC 3261 25.1: unreserved, escaped and user-unreserved, but for "*", which is for patterns.
 bool valid_user(std::string_view user) {
-  constexpr std::string_view kMarks = "-_.!~*'()&=+$,;?/";
+  constexpr std::string_view kMarks = "-_.!~'()&=+$,;?/";
   for (std::size_t i = 0; i < user.size(); ++i) {
     const char c = user[i];
     if (c == '%') {

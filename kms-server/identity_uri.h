@@ -2,6 +2,7 @@
 //
 // sip and sips (RFC 3261 19.1): scheme and host in lower case, the user part as it is, port kept;
 // no password, parameters or headers. tel (RFC 3966): global numbers, without visual separators.
+// A "*" stands in patterns only (uri_pattern.h): no identity is named so.
 #pragma once
 
 #include <string>

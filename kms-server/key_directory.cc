@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "kms-server/uri_pattern.h"
+
 namespace keystub::kms {
 namespace {
 
@@ -11,12 +13,21 @@ std::string name_of_tpk(Bytes id) { return std::string("id:").append(as_text(id)
 
 }  // namespace
 
-const mikey::Prepared<Psk>* OpenIdentity::psk(Bytes id) const noexcept {
+const mikey::Prepared<Psk>* OpenIdentity::psk(Bytes id, WallTime now) const noexcept {
   const Bytes wanted = id.empty() ? as_bytes(uri) : id;
+  const NamedPsk* only = nullptr;
+  std::size_t alive = 0;
   for (const NamedPsk& psk : psks) {
+    if (psk.expires && *psk.expires <= now) continue;
     if (equal(psk.id, wanted)) return &psk.key;
+    only = &psk;
+    ++alive;
   }
-  return id.empty() && psks.size() == 1 ? &psks.front().key : nullptr;
+  return id.empty() && alive == 1 ? &only->key : nullptr;
+}
+
+bool OpenIdentity::has_psk(Bytes id) const noexcept {
+  return std::ranges::any_of(psks, [id](const NamedPsk& psk) { return equal(psk.id, id); });
 }
 
 bool OpenIdentity::holds_tpk(Bytes id) const noexcept {
@@ -24,10 +35,21 @@ bool OpenIdentity::holds_tpk(Bytes id) const noexcept {
                      [id](const ByteVector& held) { return equal(held, id); });
 }
 
+bool OpenIdentity::has_uri(std::string_view canonical) const noexcept {
+  return uri == canonical || std::ranges::find(aliases, canonical) != aliases.end();
+}
+
+bool OpenIdentity::owns(std::string_view canonical) const noexcept {
+  return std::ranges::any_of(owned_patterns, [canonical](const std::string& pattern) {
+    return covers(pattern, canonical);
+  });
+}
+
 KeyDirectory::KeyDirectory(IdentityStore& store, const Kek& kek, std::size_t max_cached)
     : store_(store),
       kek_(kek),
       identities_(max_cached),
+      alias_owners_(max_cached),
       psk_owners_(max_cached),
       tpks_(max_cached) {
   store_.on_change([this](const Change& change) {
@@ -48,9 +70,14 @@ Result<std::shared_ptr<const OpenIdentity>> KeyDirectory::open(const Identity& i
   opened->uri = identity.uri;
   opened->kind = identity.kind;
   opened->state = identity.state;
-  for (const WrappedKey& psk : identity.psks) {
+  opened->aliases = identity.aliases;
+  opened->owned_patterns = identity.owned_patterns;
+  for (const WrappedPsk& psk : identity.psks) {
     Psk key = TRY(kek_.unwrap<PskTag>(psk.wrapped, {KeyKind::psk, identity.uri, psk.id}));
-    opened->psks.push_back({psk.id, std::move(key)});
+    opened->psks.push_back({psk.id, std::move(key), psk.expires});
+  }
+  for (const GroupMembership& membership : identity.groups) {
+    if (membership.active) opened->groups.push_back(membership.group);
   }
   for (const WrappedKey& tpk : identity.shared_tpks) opened->shared_tpk_ids.push_back(tpk.id);
   return opened;
@@ -71,13 +98,23 @@ Result<std::shared_ptr<const OpenTpk>> KeyDirectory::open(const Tpk& tpk) const 
 }
 
 std::shared_ptr<const OpenIdentity> KeyDirectory::cached_identity(std::string_view uri) {
-  return identities_.find(uri);
+  if (auto identity = identities_.find(uri)) return identity;
+  const auto owner = alias_owners_.find(uri);
+  if (owner == nullptr) return nullptr;
+  auto identity = identities_.find(*owner);
+  return identity != nullptr && identity->has_uri(uri) ? identity : nullptr;
 }
 
 Result<std::shared_ptr<const OpenIdentity>> KeyDirectory::find_identity(std::string_view uri,
                                                                         Deadline deadline) {
   const auto load = identities_.begin_load(uri);
+  const auto alias_load = alias_owners_.begin_load(uri);
   const Identity identity = TRY(store_.find(uri, deadline));
+  if (identity.uri != uri) {
+    // An alias; the load above was of the wrong name.
+    alias_owners_.insert(alias_load, uri, std::make_shared<const std::string>(identity.uri));
+    return find_identity(identity.uri, deadline);
+  }
   auto opened = TRY(open(identity));
   identities_.insert(load, uri, opened);
   return opened;
@@ -87,7 +124,7 @@ std::shared_ptr<const OpenIdentity> KeyDirectory::cached_identity_of_psk(Bytes p
   const auto uri = psk_owners_.find(as_text(psk_id));
   if (uri == nullptr) return nullptr;
   auto identity = identities_.find(*uri);
-  return identity != nullptr && identity->psk(psk_id) != nullptr ? identity : nullptr;
+  return identity != nullptr && identity->has_psk(psk_id) ? identity : nullptr;
 }
 
 Result<std::shared_ptr<const OpenIdentity>> KeyDirectory::find_identity_of_psk(Bytes psk_id,
@@ -95,6 +132,7 @@ Result<std::shared_ptr<const OpenIdentity>> KeyDirectory::find_identity_of_psk(B
   const auto load = psk_owners_.begin_load(as_text(psk_id));
   const Identity owner = TRY(store_.find_by_psk_id(psk_id, deadline));
   psk_owners_.insert(load, as_text(psk_id), std::make_shared<const std::string>(owner.uri));
+  if (auto known = cached_identity_of_psk(psk_id)) return known;
   return find_identity(owner.uri, deadline);
 }
 

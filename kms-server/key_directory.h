@@ -27,17 +27,30 @@ struct OpenIdentity {
   struct NamedPsk {
     ByteVector id;
     mikey::Prepared<Psk> key;
+    std::optional<WallTime> expires;
   };
 
-  std::string uri;
+  std::string uri;  // the canonical name
   IdentityKind kind = IdentityKind::user;
   IdentityState state = IdentityState::active;
+  std::vector<std::string> aliases;
+  std::vector<std::string> owned_patterns;
   std::vector<NamedPsk> psks;
   std::vector<ByteVector> shared_tpk_ids;  // mode 3
+  std::vector<std::string> groups;         // the active ones that it is a member of, in order
 
-  // The key with this id. With an empty id: the one whose id is the URI, or the only one.
-  const mikey::Prepared<Psk>* psk(Bytes id) const noexcept;
+  // The key with this id, unless it has expired at `now`. With an empty id: the one whose id is
+  // the canonical name, or the only one that there is.
+  const mikey::Prepared<Psk>* psk(Bytes id, WallTime now) const noexcept;
+  // Expired or not.
+  bool has_psk(Bytes id) const noexcept;
   bool holds_tpk(Bytes id) const noexcept;
+  // `canonical` is one of its own URIs, or of those that it owns by a pattern.
+  bool has_uri(std::string_view canonical) const noexcept;
+  bool owns(std::string_view canonical) const noexcept;
+  bool answers_to(std::string_view canonical) const noexcept {
+    return has_uri(canonical) || owns(canonical);
+  }
 };
 
 struct OpenTpk {
@@ -54,6 +67,7 @@ class KeyDirectory {
   KeyDirectory(const KeyDirectory&) = delete;
   KeyDirectory& operator=(const KeyDirectory&) = delete;
 
+  // By any of its own URIs.
   std::shared_ptr<const OpenIdentity> cached_identity(std::string_view uri);
   Result<std::shared_ptr<const OpenIdentity>> find_identity(std::string_view uri,
                                                             Deadline deadline);
@@ -73,8 +87,10 @@ class KeyDirectory {
 
   IdentityStore& store_;
   const Kek& kek_;
-  KeyCache<OpenIdentity> identities_;  // by URI
-  // URI by the id of a PSK. May be out of date: the identity itself tells which keys it has.
+  KeyCache<OpenIdentity> identities_;  // by canonical name
+  // Canonical names by alias, and by the id of a PSK. May be out of date: the identity itself tells
+  // which aliases and keys it has.
+  KeyCache<std::string> alias_owners_;
   KeyCache<std::string> psk_owners_;
   KeyCache<OpenTpk> tpks_;  // by id, and the active one under kActive
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kms-server/identity_uri.h"
+#include "kms-server/uri_pattern.h"
 #include "mikey/suite.h"
 
 namespace keystub::kms {
@@ -29,10 +30,23 @@ std::expected<void, Denial> check_sender(const OpenIdentity& sender) {
   return {};
 }
 
-bool is_uri(const mikey::Identity& identity, std::string_view canonical) {
-  if (identity.type != mikey::IdType::uri) return false;
-  const auto other = canonical_uri(identity.data);
-  return other && *other == canonical;
+// Whether `named` is a URI of `who`: one of its own, or one that it owns.
+bool names_uri_of(const mikey::Identity& named, const OpenIdentity& who) {
+  if (named.type != mikey::IdType::uri) return false;
+  const auto canonical = canonical_uri(named.data);
+  return canonical && who.answers_to(*canonical);
+}
+
+// KMS-5: whether `named` stands for several and `who` is one of them: a wildcard over one of its
+// own URIs, anybody, or a group that it is a member of.
+bool covers_member(const mikey::Identity& named, const OpenIdentity& who) {
+  if (named.type != mikey::IdType::uri) return false;
+  const auto matcher = canonical_matcher(named.data);
+  if (!matcher) return false;
+  return covers(*matcher, who.uri) ||
+         std::ranges::any_of(who.aliases,
+                             [&](const std::string& alias) { return covers(*matcher, alias); }) ||
+         std::ranges::binary_search(who.groups, *matcher);
 }
 
 // RFC 6043 4.2.1.5: without a wish, one TGK. [6043-4.2.1.5-07]
@@ -90,7 +104,7 @@ std::expected<Granted, Denial> Policy::grant(const mikey::TicketPolicy& wish,
                                              const mikey::Identity& sender_id, WallTime now) const {
   if (auto allowed = check_sender(sender); !allowed) return std::unexpected(allowed.error());
   if (auto allowed = check_ticket(wish); !allowed) return std::unexpected(allowed.error());
-  if (wish.idr_i && !is_uri(*wish.idr_i, sender.uri)) {
+  if (wish.idr_i && !names_uri_of(*wish.idr_i, sender)) {
     return deny("initiator", "the ticket is wished for under an identity that is not the sender's",
                 ErrorNo::invalid_id);
   }
@@ -151,7 +165,7 @@ std::expected<void, Denial> Policy::check_self_issued(const mikey::TicketPolicy&
   if (owner.state != IdentityState::active) {
     return deny("mode3_owner", "the issuer of the ticket is suspended", ErrorNo::invalid_ticket);
   }
-  if (!ticket.idr_i || !is_uri(*ticket.idr_i, owner.uri)) {
+  if (!ticket.idr_i || !names_uri_of(*ticket.idr_i, owner)) {
     return deny("mode3_initiator", "the ticket does not name its issuer as the initiator",
                 ErrorNo::invalid_ticket);
   }
@@ -188,11 +202,12 @@ std::expected<mikey::Identity, Denial> Policy::resolve(
   if (!ticket.check_valid_at(now)) {  // [6043-6.10-44]
     return deny("validity", "the ticket is outside its validity", ErrorNo::invalid_ticket);
   }
-  const auto literal =
-      std::find_if(ticket.idr_r.begin(), ticket.idr_r.end(),
-                   [&](const mikey::Identity& named) { return is_uri(named, sender.uri); });
+  const auto literal = std::ranges::find_if(
+      ticket.idr_r, [&](const mikey::Identity& named) { return names_uri_of(named, sender); });
   if (literal != ticket.idr_r.end()) return *literal;  // [6043-4.2.3.5-13]
-  if (!ticket.names_responder(sender.uri)) {           // [6043-4.2.3.4-01] [6043-12.5-02]
+  const bool named = std::ranges::any_of(
+      ticket.idr_r, [&](const mikey::Identity& several) { return covers_member(several, sender); });
+  if (!named) {  // [6043-4.2.3.4-01] [6043-12.5-02]
     return deny("not_named", "the ticket does not name the sender as a responder",
                 ErrorNo::invalid_id);
   }

@@ -54,7 +54,8 @@ class Policy {
 
   // KMS-2, KMS-5, KMS-8. `ticket` was opened with `tpk`; `issued_at` is its T. `owner` is the
   // identity that holds `tpk` too, null for the KMS's own. Returns the identity that the keys are
-  // for: the URI of `sender` as the ticket names it literally, else `sender_id`.
+  // for: the URI of `sender` as the ticket names it literally, else `sender_id`; a group or a
+  // wildcard of the ticket is never returned.
   std::expected<mikey::Identity, Denial> resolve(const mikey::TicketPolicy& ticket,
                                                  const mikey::Timestamp& issued_at,
                                                  const OpenIdentity* owner,

@@ -79,6 +79,74 @@ ALTER TABLE new_tpks RENAME TO tpks;
 CREATE INDEX tpks_by_owner ON tpks (owner_id, tpk_id);
 CREATE UNIQUE INDEX tpks_one_active ON tpks (state) WHERE owner_id IS NULL AND state = 1;
 )sql",
+    // Identities have more names than one, keys that end, certificates and groups; the policy is
+    // data (its lists are lines of text, NULL is "not set"); imports remember how far they came.
+    R"sql(
+CREATE TABLE new_changes (
+  sequence INTEGER PRIMARY KEY,
+  subject INTEGER NOT NULL CHECK (subject > 0),
+  key BLOB NOT NULL,
+  UNIQUE (subject, key)
+) STRICT;
+INSERT INTO new_changes SELECT sequence, subject, key FROM changes;
+DROP TABLE changes;
+ALTER TABLE new_changes RENAME TO changes;
+
+CREATE TABLE aliases (
+  uri TEXT PRIMARY KEY,
+  identity_id INTEGER NOT NULL REFERENCES identities (id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX aliases_by_identity ON aliases (identity_id, uri);
+
+CREATE TABLE owned_patterns (
+  pattern TEXT PRIMARY KEY,
+  host TEXT NOT NULL,
+  identity_id INTEGER NOT NULL REFERENCES identities (id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX owned_patterns_by_identity ON owned_patterns (identity_id, pattern);
+CREATE INDEX owned_patterns_by_host ON owned_patterns (host, pattern);
+
+ALTER TABLE psks ADD COLUMN expires_ms INTEGER;
+
+CREATE TABLE group_members (
+  group_id INTEGER NOT NULL REFERENCES identities (id) ON DELETE CASCADE,
+  member_id INTEGER NOT NULL REFERENCES identities (id) ON DELETE CASCADE,
+  PRIMARY KEY (group_id, member_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX group_members_by_member ON group_members (member_id, group_id);
+
+CREATE TABLE certificates (
+  fingerprint BLOB PRIMARY KEY,
+  identity_id INTEGER NOT NULL REFERENCES identities (id) ON DELETE CASCADE,
+  der BLOB NOT NULL,
+  created_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX certificates_by_identity ON certificates (identity_id, fingerprint);
+
+CREATE TABLE policy_rules (
+  scope INTEGER NOT NULL CHECK (scope BETWEEN 1 AND 4),
+  subject TEXT NOT NULL,
+  responders TEXT,
+  initiators TEXT,
+  applications TEXT,
+  ticket_types TEXT,
+  suites TEXT,
+  require_forking INTEGER,
+  allow_reuse INTEGER,
+  allow_mode3 INTEGER,
+  max_keys INTEGER,
+  max_validity_ms INTEGER,
+  default_validity_ms INTEGER,
+  updated_ms INTEGER NOT NULL,
+  PRIMARY KEY (scope, subject)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE imports (
+  import_id TEXT PRIMARY KEY,
+  next_batch INTEGER NOT NULL,
+  updated_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+)sql",
 };
 
 Result<void> snapshot(SqliteDatabase& database, const std::filesystem::path& path,

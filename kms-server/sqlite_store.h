@@ -3,7 +3,8 @@
 // WAL with synchronous=FULL: what is acknowledged survives a lost machine. One writer thread takes
 // the changes that wait and commits them together (group commit), each under a savepoint of its
 // own so that one that fails takes nothing with it. Readers have connections of their own and
-// never wait for the writer. The schema and its migrations are described in sqlite_schema.h.
+// never wait for the writer. The schema and its migrations are described in sqlite_schema.h, the
+// statements stand in sqlite_identities.h and sqlite_tpks.h.
 #pragma once
 
 #include <condition_variable>
@@ -38,7 +39,7 @@ class SqliteStore final : public IdentityStore {
   // Commits what waits, then stops.
   ~SqliteStore() override;
 
-  Result<Identity> create(std::string_view uri, IdentityKind kind, std::optional<WrappedKey> psk,
+  Result<Identity> create(std::string_view uri, IdentityKind kind, std::optional<WrappedPsk> psk,
                           Deadline deadline) override;
   Result<Identity> find(std::string_view uri, Deadline deadline) override;
   Result<Identity> find_by_psk_id(Bytes psk_id, Deadline deadline) override;
@@ -46,7 +47,26 @@ class SqliteStore final : public IdentityStore {
                             Deadline deadline) override;
   Result<Identity> set_state(std::string_view uri, IdentityState state, Deadline deadline) override;
   Result<void> remove(std::string_view uri, Deadline deadline) override;
-  Result<Identity> set_psk(std::string_view uri, WrappedKey psk, Deadline deadline) override;
+  Result<Identity> set_psk(std::string_view uri, WrappedPsk psk, Deadline deadline) override;
+  Result<Identity> remove_psk(std::string_view uri, Bytes psk_id, Deadline deadline) override;
+  Result<Identity> add_alias(std::string_view uri, std::string_view alias,
+                             Deadline deadline) override;
+  Result<Identity> remove_alias(std::string_view uri, std::string_view alias,
+                                Deadline deadline) override;
+  Result<Identity> add_pattern(std::string_view uri, std::string_view pattern,
+                               Deadline deadline) override;
+  Result<Identity> remove_pattern(std::string_view uri, std::string_view pattern,
+                                  Deadline deadline) override;
+  Result<Identity> add_certificate(std::string_view uri, PinnedCertificate certificate,
+                                   Deadline deadline) override;
+  Result<Identity> remove_certificate(std::string_view uri, Bytes fingerprint,
+                                      Deadline deadline) override;
+  Result<Identity> add_member(std::string_view group, std::string_view member,
+                              Deadline deadline) override;
+  Result<Identity> remove_member(std::string_view group, std::string_view member,
+                                 Deadline deadline) override;
+  Result<MemberPage> list_members(std::string_view group, std::string_view after, std::size_t limit,
+                                  Deadline deadline) override;
   Result<Identity> share_tpk(std::string_view uri, WrappedKey tpk, Deadline deadline) override;
   Result<std::size_t> unshare_tpk(std::string_view uri, Bytes tpk_id, Deadline deadline) override;
   Result<Tpk> add_tpk(WrappedKey tpk, TpkState state, Deadline deadline) override;

@@ -145,32 +145,57 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
     return Step::next;
   }
 
+  // By the URI that it claims. Where no identity has that URI, it may be one that the owner of the
+  // pre-shared key owns by a pattern (MRFC-I3); no pattern covers a URI of an identity, so nobody
+  // speaks for somebody else. Without a URI the key alone tells who it is.
   Step find_sender(Source source) {
     const auto& id = claimed_identity();
     const Bytes psk_id = claimed_psk_id();
+    std::string uri;
     Result<std::shared_ptr<const OpenIdentity>> found = nullptr;
     if (id) {
       // A name that cannot be an identity's is unknown, like any other that is not there.
-      const auto uri = canonical_uri(id->text());
-      if (id->type == mikey::IdType::uri && uri) {
-        found = source == Source::cache ? parts_.keys.cached_identity(*uri)
-                                        : parts_.keys.find_identity(*uri, deadline());
+      auto canonical = canonical_uri(id->text());
+      if (id->type == mikey::IdType::uri && canonical) {
+        uri = std::move(*canonical);
+        found = find_by_uri(uri, source);
       }
-    } else if (!psk_id.empty()) {
-      found = source == Source::cache ? parts_.keys.cached_identity_of_psk(psk_id)
-                                      : parts_.keys.find_identity_of_psk(psk_id, deadline());
+    }
+    const bool unknown =
+        !found ? found.error().category() == Category::not_found : *found == nullptr;
+    if (unknown && key_has_a_name_of_its_own() && (!id || !uri.empty())) {
+      found = find_by_psk(psk_id, source);
+      if (found && *found != nullptr && id && !(*found)->owns(uri)) found = nullptr;
     }
     if (!found && found.error().category() != Category::not_found) {
       return refuse("store", found.error());
     }
     sender_ = found ? *found : nullptr;
-    sender_key_ = sender_ != nullptr ? sender_->psk(psk_id) : nullptr;
+    sender_key_ = sender_ != nullptr ? sender_->psk(psk_id, parts_.clock.now()) : nullptr;
     if (id) {
       sender_id_ = mikey::Identity(*id);
     } else {
       sender_id_ = mikey::Identity::uri(sender_ != nullptr ? sender_->uri : std::string());
     }
     return Step::next;
+  }
+
+  Result<std::shared_ptr<const OpenIdentity>> find_by_uri(std::string_view uri, Source source) {
+    if (source == Source::cache) return parts_.keys.cached_identity(uri);
+    return parts_.keys.find_identity(uri, deadline());
+  }
+
+  Result<std::shared_ptr<const OpenIdentity>> find_by_psk(Bytes psk_id, Source source) {
+    if (source == Source::cache) return parts_.keys.cached_identity_of_psk(psk_id);
+    looked_up_psk_ = true;
+    return parts_.keys.find_identity_of_psk(psk_id, deadline());
+  }
+
+  // A pre-shared key that is not just called like the identity.
+  bool key_has_a_name_of_its_own() const {
+    const Bytes psk_id = claimed_psk_id();
+    const auto& id = claimed_identity();
+    return !psk_id.empty() && !(id && equal(id->data, psk_id));
   }
 
   // A sender that the cache does not prove is looked up in the store, whoever it is: unknown, known
@@ -186,6 +211,10 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
     const bool wrong_mac = failure && failure->category() == Category::unauthenticated;
     if ((sender_key_ == nullptr || wrong_mac) && source == Source::cache) {
       return Step::again_with_store;
+    }
+    // Whatever was wrong, it took the same look-ups.
+    if ((sender_key_ == nullptr || wrong_mac) && key_has_a_name_of_its_own() && !looked_up_psk_) {
+      (void)find_by_psk(claimed_psk_id(), Source::store);
     }
     if (sender_key_ == nullptr) {
       return refuse_unauthenticated("unknown", "no key is known for this sender");
@@ -439,6 +468,7 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
   AuditRecord record_;
   std::string address_;  // of the peer
   bool failed_before_ = false;
+  bool looked_up_psk_ = false;  // in the store
   std::size_t step_ = 0;
 
   std::optional<mikey::ReceivedRequest> request_;  // one of the two

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -59,6 +60,11 @@ class IdentityCommands {
   Result<void> list();
   Result<void> one(Result<v1::Identity> (AdminClient::*call)(const std::string&));
   Result<void> remove();
+  Result<void> remove_psk();
+  Result<void> change_part(Result<v1::Identity> (AdminClient::*call)(const std::string&,
+                                                                     const std::string&));
+  // From --psk-validity; the end of a key that is given now.
+  Result<std::optional<google::protobuf::Timestamp>> psk_end() const;
   // Where the key of create and set-psk comes from: a file, or newly made and written to one.
   Result<Psk> obtain_psk();
   // After the call: a key that the KMS refused is no key, so its new file goes again.
@@ -70,7 +76,23 @@ class IdentityCommands {
   std::string kind_ = "user";
   std::string prefix_;
   std::string new_psk_;
+  std::string psk_validity_;
+  std::string part_;  // the alias or pattern to add or remove
   PskOptions psk_;
+};
+
+class GroupCommands {
+ public:
+  GroupCommands(service::Verb& top, Session& session);
+
+ private:
+  Result<void> change(Result<v1::Identity> (AdminClient::*call)(const std::string&,
+                                                                const std::string&));
+  Result<void> members();
+
+  Session& session_;
+  std::string group_;
+  std::string member_;
 };
 
 class TpkCommands {

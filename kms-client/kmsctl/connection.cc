@@ -108,6 +108,77 @@ Result<v1::Identity> AdminClient::set_psk(v1::SetPskRequest& request) {
   return std::move(*TRY(std::move(response)).mutable_identity());
 }
 
+Result<v1::Identity> AdminClient::remove_psk(const std::string& uri, const std::string& psk_id) {
+  v1::RemovePskRequest request;
+  request.set_uri(uri);
+  request.set_psk_id(psk_id);
+  return std::move(*TRY(impl_->call(&Stub::RemovePsk, request, "remove PSK")).mutable_identity());
+}
+
+Result<v1::Identity> AdminClient::add_alias(const std::string& uri, const std::string& alias) {
+  v1::AddAliasRequest request;
+  request.set_uri(uri);
+  request.set_alias(alias);
+  return std::move(*TRY(impl_->call(&Stub::AddAlias, request, "add alias")).mutable_identity());
+}
+
+Result<v1::Identity> AdminClient::remove_alias(const std::string& uri, const std::string& alias) {
+  v1::RemoveAliasRequest request;
+  request.set_uri(uri);
+  request.set_alias(alias);
+  return std::move(
+      *TRY(impl_->call(&Stub::RemoveAlias, request, "remove alias")).mutable_identity());
+}
+
+Result<v1::Identity> AdminClient::add_pattern(const std::string& uri, const std::string& pattern) {
+  v1::AddOwnedPatternRequest request;
+  request.set_uri(uri);
+  request.set_pattern(pattern);
+  return std::move(
+      *TRY(impl_->call(&Stub::AddOwnedPattern, request, "add pattern")).mutable_identity());
+}
+
+Result<v1::Identity> AdminClient::remove_pattern(const std::string& uri,
+                                                 const std::string& pattern) {
+  v1::RemoveOwnedPatternRequest request;
+  request.set_uri(uri);
+  request.set_pattern(pattern);
+  return std::move(
+      *TRY(impl_->call(&Stub::RemoveOwnedPattern, request, "remove pattern")).mutable_identity());
+}
+
+Result<v1::Identity> AdminClient::add_member(const std::string& group, const std::string& member) {
+  v1::AddGroupMemberRequest request;
+  request.set_group(group);
+  request.set_member(member);
+  return std::move(
+      *TRY(impl_->call(&Stub::AddGroupMember, request, "add member")).mutable_identity());
+}
+
+Result<v1::Identity> AdminClient::remove_member(const std::string& group,
+                                                const std::string& member) {
+  v1::RemoveGroupMemberRequest request;
+  request.set_group(group);
+  request.set_member(member);
+  return std::move(
+      *TRY(impl_->call(&Stub::RemoveGroupMember, request, "remove member")).mutable_identity());
+}
+
+Result<void> AdminClient::list_members(const std::string& group,
+                                       const std::function<void(const std::string&)>& each) {
+  v1::ListGroupMembersRequest request;
+  request.set_group(group);
+  do {
+    const auto page = TRY(impl_->call(&Stub::ListGroupMembers, request, "list members"));
+    for (const std::string& uri : page.uris()) each(uri);
+    if (!page.next_page_token().empty() && page.next_page_token() == request.page_token()) {
+      return fail(Category::internal, "list members: the KMS repeats a page");
+    }
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty());
+  return {};
+}
+
 Result<v1::ShareTpkResponse> AdminClient::share_tpk(const std::string& uri) {
   v1::ShareTpkRequest request;
   request.set_uri(uri);

@@ -39,6 +39,17 @@ class AdminClient {
   Result<v1::Identity> resume(const std::string& uri);
   Result<void> remove(const std::string& uri);
   Result<v1::Identity> set_psk(v1::SetPskRequest& request);
+  Result<v1::Identity> remove_psk(const std::string& uri, const std::string& psk_id);
+  Result<v1::Identity> add_alias(const std::string& uri, const std::string& alias);
+  Result<v1::Identity> remove_alias(const std::string& uri, const std::string& alias);
+  Result<v1::Identity> add_pattern(const std::string& uri, const std::string& pattern);
+  Result<v1::Identity> remove_pattern(const std::string& uri, const std::string& pattern);
+  // Both return the member.
+  Result<v1::Identity> add_member(const std::string& group, const std::string& member);
+  Result<v1::Identity> remove_member(const std::string& group, const std::string& member);
+  // Follows the pages and hands out each URI once.
+  Result<void> list_members(const std::string& group,
+                            const std::function<void(const std::string&)>& each);
   Result<v1::ShareTpkResponse> share_tpk(const std::string& uri);
   // An empty id: all. Returns how many were taken back.
   Result<std::uint32_t> unshare_tpk(const std::string& uri, const std::string& tpk_id);

@@ -1,8 +1,9 @@
-// kmsctl identity create|list|show|suspend|resume|delete|set-psk
+// kmsctl identity create|list|show|suspend|resume|delete|set-psk|remove-psk and its names
 #include <filesystem>
 #include <utility>
 
 #include "kms-client/kmsctl/commands.h"
+#include "service/config.h"
 
 namespace keystub::kmsctl {
 namespace {
@@ -19,7 +20,8 @@ IdentityCommands::IdentityCommands(service::Verb& top, Session& session) : sessi
         .option("--new-psk", new_psk_,
                 "Make a key of 32 octets and write it (hex) to this new file.")
         .option("--psk-id", psk_.id,
-                "Name of the key (IDRpsk); hex:… for any octets. Default: the URI.");
+                "Name of the key (IDRpsk); hex:… for any octets. Default: the URI.")
+        .option("--psk-validity", psk_validity_, "How long the key is good: 24h. Default: always.");
   };
   with_psk(identity.verb("create", "Creates an identity, with its first key if one is given.")
                .argument("uri", uri_, "sip:alice@example.com")
@@ -28,6 +30,24 @@ IdentityCommands::IdentityCommands(service::Verb& top, Session& session) : sessi
   with_psk(identity.verb("set-psk", "Adds a key, or replaces the one with the same id.")
                .argument("uri", uri_, "The identity."))
       .action([this] { return exit_code_of(set_psk()); });
+  identity.verb("remove-psk", "Removes one of its keys.")
+      .argument("uri", uri_, "The identity.")
+      .required_option("--psk-id", psk_.id, "Name of the key; hex:… for any octets.")
+      .action([this] { return exit_code_of(remove_psk()); });
+  const auto part =
+      [&](const char* name, const char* help, const char* what, const char* what_help,
+          Result<v1::Identity> (AdminClient::*call)(const std::string&, const std::string&)) {
+        identity.verb(name, help)
+            .argument("uri", uri_, "The identity.")
+            .argument(what, part_, what_help)
+            .action([this, call] { return exit_code_of(change_part(call)); });
+      };
+  part("add-alias", "Gives it another URI.", "alias", "tel:+4989123456", &AdminClient::add_alias);
+  part("remove-alias", "Takes the URI back.", "alias", "The URI.", &AdminClient::remove_alias);
+  part("add-pattern", "Lets it use URIs beside its own, as an MRFC its conferences.", "pattern",
+       "sip:conf-*@example.com", &AdminClient::add_pattern);
+  part("remove-pattern", "Takes them back.", "pattern", "The pattern.",
+       &AdminClient::remove_pattern);
   identity.verb("list", "Lists identities.")
       .option("--prefix", prefix_, "Only URIs that start with this.")
       .action([this] { return exit_code_of(list()); });
@@ -74,6 +94,7 @@ Result<void> IdentityCommands::create() {
     const Psk psk = TRY(obtain_psk());
     request.set_psk(psk.reveal().data(), psk.size());
     request.set_psk_id(TRY(id_octets(psk_.id)));
+    if (auto end = TRY(psk_end())) *request.mutable_psk_expire_time() = *end;
   } else if (!psk_.id.empty()) {
     return fail(Category::malformed, "--psk-id without a key: --psk-file or --new-psk");
   }
@@ -90,9 +111,35 @@ Result<void> IdentityCommands::set_psk() {
   v1::SetPskRequest request;
   request.set_uri(uri_);
   request.set_psk_id(TRY(id_octets(psk_.id)));
+  if (auto end = TRY(psk_end())) *request.mutable_expire_time() = *end;
   const Psk psk = TRY(obtain_psk());
   request.set_psk(psk.reveal().data(), psk.size());
   const auto identity = TRY(keep_or_drop_new_psk(admin->set_psk(request)));
+  print_identity(session_.out, session_.format(), identity);
+  return {};
+}
+
+Result<std::optional<google::protobuf::Timestamp>> IdentityCommands::psk_end() const {
+  if (psk_validity_.empty()) return std::nullopt;
+  const auto validity = TRY(service::parse_duration(psk_validity_));
+  const auto end = session_.clock.now() + validity;
+  google::protobuf::Timestamp time;
+  time.set_seconds(
+      std::chrono::duration_cast<std::chrono::seconds>(end.time_since_epoch()).count());
+  return time;
+}
+
+Result<void> IdentityCommands::remove_psk() {
+  const auto admin = TRY(session_.admin());
+  const auto identity = TRY(admin->remove_psk(uri_, TRY(id_octets(psk_.id))));
+  print_identity(session_.out, session_.format(), identity);
+  return {};
+}
+
+Result<void> IdentityCommands::change_part(
+    Result<v1::Identity> (AdminClient::*call)(const std::string&, const std::string&)) {
+  const auto admin = TRY(session_.admin());
+  const auto identity = TRY((admin.get()->*call)(uri_, part_));
   print_identity(session_.out, session_.format(), identity);
   return {};
 }

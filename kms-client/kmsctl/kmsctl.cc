@@ -38,6 +38,7 @@ int run(int argc, char** argv, std::ostream& out, const Clock& clock, RandomSour
       .option("--timeout", session.timeout, "How long to wait for an answer.")
       .choice("--output", session.output, {"table", "json"}, "Form of what is printed.");
   const IdentityCommands identity(line.top(), session);
+  const GroupCommands group(line.top(), session);
   const TpkCommands tpk(line.top(), session);
   const TicketCommands ticket(line.top(), session);
   const AuditCommands audit(line.top(), session);

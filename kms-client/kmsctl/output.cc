@@ -86,15 +86,31 @@ std::string table_text(const Value& value) {
   return text.empty() ? "-" : printable(text);
 }
 
+// "ID until TIME", of the keys that end.
+std::vector<std::string> expiries(const v1::Identity& identity) {
+  std::vector<std::string> out;
+  for (const v1::PskInfo& psk : identity.psks()) {
+    if (!psk.has_expire_time()) continue;
+    out.push_back(id_text(psk.psk_id()) + " until " + time_text(psk.expire_time()));
+  }
+  return out;
+}
+
 std::vector<Row> identity_rows(const v1::Identity& identity) {
-  return {{"uri", identity.uri()},
-          {"kind", kind_name(identity.kind())},
-          {"state", state_name(identity.state())},
-          {"psk_ids", id_texts(identity.psk_ids())},
-          {"shared_tpk_ids", id_texts(identity.shared_tpk_ids())},
-          {"create_time", time_text(identity.create_time())},
-          {"update_time", time_text(identity.update_time())},
-          {"change_sequence", identity.change_sequence()}};
+  return {
+      {"uri", identity.uri()},
+      {"kind", kind_name(identity.kind())},
+      {"state", state_name(identity.state())},
+      {"aliases", std::vector<std::string>(identity.aliases().begin(), identity.aliases().end())},
+      {"owned_patterns", std::vector<std::string>(identity.owned_patterns().begin(),
+                                                  identity.owned_patterns().end())},
+      {"groups", std::vector<std::string>(identity.groups().begin(), identity.groups().end())},
+      {"psk_ids", id_texts(identity.psk_ids())},
+      {"psk_expiries", expiries(identity)},
+      {"shared_tpk_ids", id_texts(identity.shared_tpk_ids())},
+      {"create_time", time_text(identity.create_time())},
+      {"update_time", time_text(identity.update_time())},
+      {"change_sequence", identity.change_sequence()}};
 }
 
 std::vector<Row> tpk_rows(const v1::Tpk& tpk) {

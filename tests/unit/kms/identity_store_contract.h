@@ -32,10 +32,14 @@ class IdentityStoreContract : public ::testing::TestWithParam<MakeStore> {
   static WrappedKey key(std::string_view id, std::string_view wrapped = "wrapped") {
     return {to_vector(as_bytes(id)), to_vector(as_bytes(wrapped))};
   }
-  static std::vector<std::string> ids(const std::vector<WrappedKey>& keys) {
+  static WrappedPsk psk(std::string_view id, std::string_view wrapped = "wrapped",
+                        std::optional<WallTime> expires = {}) {
+    return {to_vector(as_bytes(id)), to_vector(as_bytes(wrapped)), expires};
+  }
+  static std::vector<std::string> ids(const auto& keys) {
     std::vector<std::string> out;
     out.reserve(keys.size());
-    for (const WrappedKey& each : keys) out.push_back(to_string(Bytes(each.id)));
+    for (const auto& each : keys) out.push_back(to_string(Bytes(each.id)));
     return out;
   }
   static std::vector<std::string> uris(const IdentityPage& page) {
@@ -44,8 +48,9 @@ class IdentityStoreContract : public ::testing::TestWithParam<MakeStore> {
     for (const Identity& identity : page.identities) out.push_back(identity.uri);
     return out;
   }
-  Identity make(const char* uri, std::optional<WrappedKey> psk = std::nullopt) {
-    return store->create(uri, IdentityKind::user, std::move(psk), soon()).value();
+  Identity make(const char* uri, std::optional<WrappedPsk> first = std::nullopt,
+                IdentityKind kind = IdentityKind::user) {
+    return store->create(uri, kind, std::move(first), soon()).value();
   }
 
   testing::FakeClock clock;
@@ -55,7 +60,7 @@ class IdentityStoreContract : public ::testing::TestWithParam<MakeStore> {
 
 TEST_P(IdentityStoreContract, FindsWhatWasCreated) {
   const Identity created =
-      store->create(kAlice, IdentityKind::mrfc, key("alice-psk", "sealed"), soon()).value();
+      store->create(kAlice, IdentityKind::mrfc, psk("alice-psk", "sealed"), soon()).value();
   const Identity found = store->find(kAlice, soon()).value();
   EXPECT_EQ(found.uri, kAlice);
   EXPECT_EQ(found.kind, IdentityKind::mrfc);
@@ -72,24 +77,24 @@ TEST_P(IdentityStoreContract, FindsWhatWasCreated) {
 }
 
 TEST_P(IdentityStoreContract, RefusesAUriOrAKeyIdThatIsTakenAndLeavesNothingBehind) {
-  make(kAlice, key("alice-psk"));
+  make(kAlice, psk("alice-psk"));
   EXPECT_EQ(store->create(kAlice, IdentityKind::user, {}, soon()).error().category(),
             Category::conflict);
-  EXPECT_EQ(store->create(kBob, IdentityKind::user, key("alice-psk"), soon()).error().category(),
+  EXPECT_EQ(store->create(kBob, IdentityKind::user, psk("alice-psk"), soon()).error().category(),
             Category::conflict);
   EXPECT_EQ(store->find(kBob, soon()).error().category(), Category::not_found);
   make(kBob);
-  EXPECT_EQ(store->set_psk(kBob, key("alice-psk"), soon()).error().category(), Category::conflict);
+  EXPECT_EQ(store->set_psk(kBob, psk("alice-psk"), soon()).error().category(), Category::conflict);
   EXPECT_EQ(store->find_by_psk_id(as_bytes("alice-psk"), soon()).value().uri, kAlice);
 }
 
 TEST_P(IdentityStoreContract, ReplacesAKeyWithTheSameIdAndAddsOneWithAnother) {
-  make(kAlice, key("one", "old"));
-  ASSERT_TRUE(store->set_psk(kAlice, key("one", "new"), soon()).has_value());
-  const Identity two = store->set_psk(kAlice, key("two"), soon()).value();
+  make(kAlice, psk("one", "old"));
+  ASSERT_TRUE(store->set_psk(kAlice, psk("one", "new"), soon()).has_value());
+  const Identity two = store->set_psk(kAlice, psk("two"), soon()).value();
   EXPECT_THAT(ids(two.psks), ::testing::ElementsAre("one", "two"));
   EXPECT_EQ(as_text(two.psks[0].wrapped), "new");
-  EXPECT_EQ(store->set_psk(kBob, key("three"), soon()).error().category(), Category::not_found);
+  EXPECT_EQ(store->set_psk(kBob, psk("three"), soon()).error().category(), Category::not_found);
 }
 
 TEST_P(IdentityStoreContract, ListsByPrefixInPages) {
@@ -120,7 +125,7 @@ TEST_P(IdentityStoreContract, SuspendsAndResumes) {
 }
 
 TEST_P(IdentityStoreContract, RemovesAnIdentityWithAllItsKeys) {
-  make(kAlice, key("alice-psk"));
+  make(kAlice, psk("alice-psk"));
   ASSERT_TRUE(store->share_tpk(kAlice, key("alice-tpk"), soon()).has_value());
   ASSERT_TRUE(store->remove(kAlice, soon()).has_value());
   EXPECT_EQ(store->find(kAlice, soon()).error().category(), Category::not_found);
@@ -203,6 +208,126 @@ TEST_P(IdentityStoreContract, KMS_8_ASharedTpkNamesItsOwnerAndIsNeverTheActiveOn
   EXPECT_TRUE(store->find_tpk(as_bytes("own"), soon()).has_value());
 }
 
+TEST_P(IdentityStoreContract, FindsAnIdentityByEachOfItsUris) {
+  make(kAlice);
+  make(kBob);
+  const Identity alice = store->add_alias(kAlice, "tel:+4989123456", soon()).value();
+  EXPECT_THAT(alice.aliases, ::testing::ElementsAre("tel:+4989123456"));
+  EXPECT_EQ(store->find("tel:+4989123456", soon()).value().uri, kAlice);
+  EXPECT_EQ(store->set_state("tel:+4989123456", IdentityState::suspended, soon()).value().uri,
+            kAlice);
+  EXPECT_EQ(store->add_alias(kBob, "tel:+4989123456", soon()).error().category(),
+            Category::conflict);
+  EXPECT_EQ(store->add_alias(kBob, kAlice, soon()).error().category(), Category::conflict);
+  EXPECT_EQ(store->create("tel:+4989123456", IdentityKind::user, {}, soon()).error().category(),
+            Category::conflict);
+  EXPECT_EQ(store->remove_alias(kAlice, kAlice, soon()).error().category(), Category::conflict)
+      << "the canonical name";
+  EXPECT_EQ(store->remove_alias(kBob, "tel:+4989123456", soon()).error().category(),
+            Category::not_found);
+  EXPECT_TRUE(store->remove_alias(kAlice, "tel:+4989123456", soon()).value().aliases.empty());
+  EXPECT_TRUE(store->add_alias(kBob, "tel:+4989123456", soon()).has_value());
+  ASSERT_TRUE(store->remove(kBob, soon()).has_value());
+  EXPECT_EQ(store->find("tel:+4989123456", soon()).error().category(), Category::not_found);
+}
+
+// MRFC-I3: who owns URIs never speaks for somebody who has keys.
+TEST_P(IdentityStoreContract, MRFC_I3_NoOwnedPatternCoversAUriOfAnIdentity) {
+  make(kAlice);
+  make("sip:mrfc@example.com", {}, IdentityKind::mrfc);
+  const auto own = [&](std::string_view pattern) {
+    return store->add_pattern("sip:mrfc@example.com", pattern, soon());
+  };
+  EXPECT_EQ(own("sip:*@example.com").error().category(), Category::conflict) << "covers alice";
+  EXPECT_THAT(own("sip:conf-*@example.com").value().owned_patterns,
+              ::testing::ElementsAre("sip:conf-*@example.com"));
+  EXPECT_EQ(own("sip:conf-*@example.com").error().category(), Category::conflict) << "again";
+  EXPECT_EQ(
+      store->create("sip:conf-1@example.com", IdentityKind::user, {}, soon()).error().category(),
+      Category::conflict);
+  EXPECT_EQ(store->add_alias(kAlice, "sip:conf-1@example.com", soon()).error().category(),
+            Category::conflict);
+  EXPECT_TRUE(store->create("sip:conf-1@elsewhere", IdentityKind::user, {}, soon()).has_value());
+  EXPECT_TRUE(store->remove_pattern("sip:mrfc@example.com", "sip:conf-*@example.com", soon())
+                  .value()
+                  .owned_patterns.empty());
+  EXPECT_TRUE(store->add_alias(kAlice, "sip:conf-1@example.com", soon()).has_value());
+  EXPECT_EQ(own("sip:conf-*@example.com").error().category(), Category::conflict)
+      << "covers an alias";
+}
+
+TEST_P(IdentityStoreContract, KeepsTheEndOfAKeyAndRemovesExpiredOnesWithTheNextKey) {
+  make(kAlice);
+  const WallTime end = clock.now() + std::chrono::hours(1);
+  const Identity alice = store->set_psk(kAlice, psk("b-tid-1", "a", end), soon()).value();
+  EXPECT_EQ(alice.psks.at(0).expires, end);
+  EXPECT_EQ(store->remove_psk(kAlice, as_bytes("other"), soon()).error().category(),
+            Category::not_found);
+  clock.advance(std::chrono::hours(2));
+  EXPECT_THAT(ids(store->set_psk(kAlice, psk("b-tid-2"), soon()).value().psks),
+              ::testing::ElementsAre("b-tid-2"));
+  EXPECT_TRUE(store->remove_psk(kAlice, as_bytes("b-tid-2"), soon()).value().psks.empty());
+}
+
+TEST_P(IdentityStoreContract, OneIdentityHasABoundedNumberOfKeys) {
+  make(kAlice);
+  for (std::size_t i = 0; i < kMaxPsks; ++i) {
+    ASSERT_TRUE(store->set_psk(kAlice, psk("key-" + std::to_string(i)), soon()).has_value());
+  }
+  EXPECT_EQ(store->set_psk(kAlice, psk("one more"), soon()).error().category(), Category::conflict);
+  EXPECT_TRUE(store->set_psk(kAlice, psk("key-0", "new"), soon()).has_value());
+}
+
+// KMS-5
+TEST_P(IdentityStoreContract, KMS_5_AGroupHasMembersAndItsStateIsAChangeOfThem) {
+  constexpr const char* kTeam = "sip:team@example.com";
+  make(kAlice);
+  make(kBob);
+  make(kTeam, {}, IdentityKind::group);
+  const Identity alice = store->add_member(kTeam, kAlice, soon()).value();
+  ASSERT_EQ(alice.groups.size(), 1U);
+  EXPECT_EQ(alice.groups[0].group, kTeam);
+  EXPECT_TRUE(alice.groups[0].active);
+  EXPECT_EQ(store->add_member(kTeam, kAlice, soon()).error().category(), Category::conflict);
+  EXPECT_EQ(store->add_member(kBob, kAlice, soon()).error().category(), Category::conflict);
+  EXPECT_EQ(store->add_member(kTeam, kTeam, soon()).error().category(), Category::conflict);
+  ASSERT_TRUE(store->add_member(kTeam, kBob, soon()).has_value());
+  const MemberPage first = store->list_members(kTeam, "", 1, soon()).value();
+  EXPECT_THAT(first.uris, ::testing::ElementsAre(kAlice));
+  EXPECT_TRUE(first.more);
+  EXPECT_THAT(store->list_members(kTeam, kAlice, 5, soon()).value().uris,
+              ::testing::ElementsAre(kBob));
+  EXPECT_EQ(store->list_members(kAlice, "", 5, soon()).error().category(), Category::conflict);
+
+  const auto suspended = store->set_state(kTeam, IdentityState::suspended, soon()).value();
+  EXPECT_FALSE(store->find(kAlice, soon()).value().groups[0].active);
+  EXPECT_GT(store->find(kAlice, soon()).value().change_sequence, alice.change_sequence);
+  EXPECT_TRUE(store->remove_member(kTeam, kAlice, soon()).value().groups.empty());
+  EXPECT_EQ(store->remove_member(kTeam, kAlice, soon()).error().category(), Category::not_found);
+  std::vector<std::string> heard;
+  store->on_change([&](const Change& change) { heard.emplace_back(as_text(change.key)); });
+  ASSERT_TRUE(store->remove(kTeam, soon()).has_value());
+  store->on_change(nullptr);
+  EXPECT_THAT(heard, ::testing::UnorderedElementsAre(kTeam, kBob));
+  EXPECT_TRUE(store->find(kBob, soon()).value().groups.empty());
+}
+
+TEST_P(IdentityStoreContract, PinsACertificateForOneIdentity) {
+  make(kAlice);
+  make(kBob);
+  const PinnedCertificate certificate{ByteVector(32, 7), ByteVector{1, 2, 3}};
+  const Identity alice = store->add_certificate(kAlice, certificate, soon()).value();
+  ASSERT_EQ(alice.certificates.size(), 1U);
+  EXPECT_EQ(alice.certificates[0].der, certificate.der);
+  EXPECT_EQ(store->add_certificate(kBob, certificate, soon()).error().category(),
+            Category::conflict);
+  EXPECT_EQ(store->remove_certificate(kBob, certificate.fingerprint, soon()).error().category(),
+            Category::not_found);
+  EXPECT_TRUE(store->remove_certificate(kAlice, certificate.fingerprint, soon())
+                  .value()
+                  .certificates.empty());
+}
+
 TEST_P(IdentityStoreContract, TellsWhatChangedSinceASequence) {
   const Identity alice = make(kAlice);
   make(kBob);
@@ -254,7 +379,7 @@ TEST_P(IdentityStoreContract, TakesChangesFromManyThreadsWithoutLosingOne) {
     threads.emplace_back([this, t] {
       for (int i = 0; i < kEach; ++i) {
         const std::string uri = "sip:u" + std::to_string(t) + "-" + std::to_string(i) + "@x";
-        ASSERT_TRUE(store->create(uri, IdentityKind::user, key(uri), soon()).has_value());
+        ASSERT_TRUE(store->create(uri, IdentityKind::user, psk(uri), soon()).has_value());
         // One of each is refused, beside others in the same commit.
         ASSERT_FALSE(store->create(uri, IdentityKind::user, {}, soon()).has_value());
         ASSERT_EQ(store->find(uri, soon()).value().psks.size(), 1U);

@@ -32,7 +32,7 @@ class TroubledStore final : public IdentityStore {
   // Called before every look-up; returns the error to fail with, if any.
   std::function<std::optional<Error>()> trouble;
 
-  Result<Identity> create(std::string_view uri, IdentityKind kind, std::optional<WrappedKey> psk,
+  Result<Identity> create(std::string_view uri, IdentityKind kind, std::optional<WrappedPsk> psk,
                           Deadline deadline) override {
     return store_.create(uri, kind, std::move(psk), deadline);
   }
@@ -55,8 +55,47 @@ class TroubledStore final : public IdentityStore {
   Result<void> remove(std::string_view uri, Deadline deadline) override {
     return store_.remove(uri, deadline);
   }
-  Result<Identity> set_psk(std::string_view uri, WrappedKey psk, Deadline deadline) override {
+  Result<Identity> set_psk(std::string_view uri, WrappedPsk psk, Deadline deadline) override {
     return store_.set_psk(uri, std::move(psk), deadline);
+  }
+  Result<Identity> remove_psk(std::string_view uri, Bytes psk_id, Deadline deadline) override {
+    return store_.remove_psk(uri, psk_id, deadline);
+  }
+  Result<Identity> add_alias(std::string_view uri, std::string_view alias,
+                             Deadline deadline) override {
+    return store_.add_alias(uri, alias, deadline);
+  }
+  Result<Identity> remove_alias(std::string_view uri, std::string_view alias,
+                                Deadline deadline) override {
+    return store_.remove_alias(uri, alias, deadline);
+  }
+  Result<Identity> add_pattern(std::string_view uri, std::string_view pattern,
+                               Deadline deadline) override {
+    return store_.add_pattern(uri, pattern, deadline);
+  }
+  Result<Identity> remove_pattern(std::string_view uri, std::string_view pattern,
+                                  Deadline deadline) override {
+    return store_.remove_pattern(uri, pattern, deadline);
+  }
+  Result<Identity> add_certificate(std::string_view uri, PinnedCertificate certificate,
+                                   Deadline deadline) override {
+    return store_.add_certificate(uri, std::move(certificate), deadline);
+  }
+  Result<Identity> remove_certificate(std::string_view uri, Bytes fingerprint,
+                                      Deadline deadline) override {
+    return store_.remove_certificate(uri, fingerprint, deadline);
+  }
+  Result<Identity> add_member(std::string_view group, std::string_view member,
+                              Deadline deadline) override {
+    return store_.add_member(group, member, deadline);
+  }
+  Result<Identity> remove_member(std::string_view group, std::string_view member,
+                                 Deadline deadline) override {
+    return store_.remove_member(group, member, deadline);
+  }
+  Result<MemberPage> list_members(std::string_view group, std::string_view after, std::size_t limit,
+                                  Deadline deadline) override {
+    return store_.list_members(group, after, limit, deadline);
   }
   Result<Identity> share_tpk(std::string_view uri, WrappedKey tpk, Deadline deadline) override {
     return store_.share_tpk(uri, std::move(tpk), deadline);

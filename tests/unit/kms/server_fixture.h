@@ -71,7 +71,8 @@ class ServerFixture : public ::testing::Test {
   void add(const char* uri) {
     Psk psk = random.secret<PskTag>(32).value();
     const ByteVector id = to_vector(as_bytes(uri));
-    const WrappedKey wrapped{id, kek->wrap(psk.reveal(), {KeyKind::psk, uri, id}, random).value()};
+    const WrappedPsk wrapped{
+        id, kek->wrap(psk.reveal(), {KeyKind::psk, uri, id}, random).value(), {}};
     ASSERT_TRUE(store->create(uri, IdentityKind::user, wrapped, Deadline::in(kTimeout)));
     psks[uri] = std::move(psk);
   }

@@ -104,15 +104,18 @@ TEST_F(SqliteSchemaTest, TheStoreOpensADatabaseOfEveryEarlierSchemaWithAllThatIs
       ASSERT_TRUE(database
                       ->execute("INSERT INTO identities VALUES (1, 'sip:a@x', 1, 2, 10, 20, 1);"
                                 "INSERT INTO psks VALUES (x'01', 1, x'0102', 10, 1);"
+                                "INSERT INTO changes VALUES (3, 1, CAST('sip:a@x' AS BLOB));"
                                 "UPDATE change_counter SET value = 3;")
                       .has_value());
-      if (version == 1) {
-        ASSERT_TRUE(database
-                        ->execute("INSERT INTO tpks VALUES (x'0a', NULL, 1, x'0a0a', 10, 2);"
-                                  "INSERT INTO tpks VALUES (x'0b', NULL, 2, x'0b0b', 5, 2);"
-                                  "INSERT INTO tpks VALUES (x'0c', 1, 1, x'0c0c', 10, 3);")
-                        .has_value());
-      }
+      // The state of a TPK has a time since schema 2.
+      const char* const tpks = version == 1
+                                   ? "INSERT INTO tpks VALUES (x'0a', NULL, 1, x'0a0a', 10, 2);"
+                                     "INSERT INTO tpks VALUES (x'0b', NULL, 2, x'0b0b', 5, 2);"
+                                     "INSERT INTO tpks VALUES (x'0c', 1, 1, x'0c0c', 10, 3);"
+                                   : "INSERT INTO tpks VALUES (x'0a', NULL, 1, x'0a0a', 10, 10, 2);"
+                                     "INSERT INTO tpks VALUES (x'0b', NULL, 2, x'0b0b', 5, 5, 2);"
+                                     "INSERT INTO tpks VALUES (x'0c', 1, 1, x'0c0c', 10, 10, 3);";
+      ASSERT_TRUE(database->execute(tpks).has_value());
       const ByteVector check = kek.make_check_value(random).value();
       SqliteStatement insert =
           database->prepare("INSERT INTO meta (name, value) VALUES ('kek_check', ?1)").value();
@@ -125,8 +128,14 @@ TEST_F(SqliteSchemaTest, TheStoreOpensADatabaseOfEveryEarlierSchemaWithAllThatIs
     const auto soon = Deadline::in(std::chrono::seconds(20));
     const Identity identity = (*opened)->find("sip:a@x", soon).value();
     EXPECT_EQ(identity.state, IdentityState::suspended);
-    EXPECT_EQ(identity.psks.size(), 1U);
+    ASSERT_EQ(identity.psks.size(), 1U);
+    EXPECT_FALSE(identity.psks[0].expires.has_value());
+    EXPECT_TRUE(identity.aliases.empty());
+    EXPECT_TRUE(identity.groups.empty());
     EXPECT_EQ(identity.shared_tpks.size(), 1U);
+    const auto changes = (*opened)->changes_since(0, 10, soon).value();
+    ASSERT_EQ(changes.size(), 1U);
+    EXPECT_EQ(as_text(changes[0].key), "sip:a@x");
     const auto tpks = (*opened)->list_tpks(soon).value();
     ASSERT_EQ(tpks.size(), 2U);
     EXPECT_EQ(tpks[0].state, TpkState::retired);

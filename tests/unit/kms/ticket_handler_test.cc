@@ -427,6 +427,7 @@ TEST_F(TicketHandlerTest, KMS_7_AnUnknownIdentityAndAWrongKeyGetTheSameAnswer) {
   mikey::KmsCredentials unknown = credentials(kAlice);
   unknown.self = mikey::Identity::uri("sip:nobody@example.com");
   unknown.psk_id = "sip:nobody@example.com";
+  unknown.psk_id = "sip:nobody@example.com";
   mikey::KmsCredentials no_uri = credentials(kAlice);
   no_uri.self = mikey::Identity::byte_string("alice");
 
@@ -567,6 +568,7 @@ TEST_F(TicketHandlerTest, AsksTheStoreOnceForAKnownSenderAndNeverKeepsAnUnknownO
   EXPECT_EQ(store->look_ups(), after_first) << "a hit is answered from the cache";
   mikey::KmsCredentials unknown = credentials(kAlice);
   unknown.self = mikey::Identity::uri("sip:nobody@example.com");
+  unknown.psk_id = "sip:nobody@example.com";
   for (std::size_t i = 1; i <= 3; ++i) {
     EXPECT_FALSE(ask(mikey::TicketRequest::start(env(), unknown, wish({kBob})).value().message()));
     EXPECT_EQ(store->look_ups(), after_first + i);
@@ -585,6 +587,7 @@ TEST_F(TicketHandlerTest, KMS_7_UnknownIdentityAndWrongKeyAskTheStoreEquallyOfte
   };
   mikey::KmsCredentials unknown = credentials(kAlice);
   unknown.self = mikey::Identity::uri("sip:nobody@example.com");
+  unknown.psk_id = "sip:nobody@example.com";
   mikey::KmsCredentials wrong_key = credentials(kAlice);
   wrong_key.psk = random.secret<PskTag>(32).value();
   EXPECT_EQ(look_ups_of(unknown), 1U);

@@ -78,8 +78,10 @@ class VectorKms {
            const ByteVector& octets) {
     const std::string uri = id(name);
     const ByteVector psk_id = to_vector(mikey::Message::parse(octets)->idr_psk->data);
-    const WrappedKey psk{
-        psk_id, kek.wrap(scenario.octets(psk_input), {KeyKind::psk, uri, psk_id}, random).value()};
+    const WrappedPsk psk{
+        psk_id,
+        kek.wrap(scenario.octets(psk_input), {KeyKind::psk, uri, psk_id}, random).value(),
+        {}};
     ASSERT_TRUE(store.create(uri, IdentityKind::user, psk, soon()));
   }
 
