@@ -449,7 +449,7 @@ const std::vector<Row>& rows() {
        "ticket type 9",
        kPlain,
        "TRANSFER_INIT",
-       changed(flip(PayloadType::ticket, kTicketTypeAt, 2 ^ 9)),
+       changed(flip(PayloadType::ticket, kTicketTypeAt, 0x02 ^ 0x09)),
        {denied, invalid_ticket, "TICKET", "RFC 6043 4.2.2.2"}},
       {"transfer-init-flag-o",
        "O = 0: the ticket asks for processing that the responder does not "
