@@ -44,6 +44,7 @@ std::string to_json(const AuditRecord& record) {
   append_field(out, "responder", record.responder);
   append_field(out, "decision", record.granted ? "granted" : "refused");
   append_field(out, "rule", record.rule);
+  append_field(out, "policy", record.policy);
   append_field(out, "reason", record.reason);
   append_field(out, "ticket_id", record.ticket_id);
   out += "}";

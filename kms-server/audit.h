@@ -14,6 +14,7 @@
 //   responder   request: the responders that the ticket names; resolve: IDRr of the answer
 //   decision    "granted" or "refused"
 //   rule        which rule decided: one short word from a fixed set
+//   policy      which rule of the policy says so: "default", "domain example.com", …
 //   reason      why it was refused, in a sentence
 //   ticket_id   32 hex digits: first 16 octets of SHA-256 over the MAC of the ticket
 //   chain       64 hex digits: SHA-256 over the chain before and this line
@@ -47,6 +48,7 @@ struct AuditRecord {
   std::string responder;
   bool granted = false;
   std::string rule;
+  std::string policy = {};
   std::string reason;
   std::string ticket_id;
 };

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <future>
-
 #include "kms-server/identity_uri.h"
 #include "kms-server/uri_pattern.h"
 
@@ -71,39 +69,6 @@ Result<WrappedPsk> IdentityAdmin::wrap_psk(std::string_view uri, NewPsk psk) {
   return wrapped;
 }
 
-Result<void> IdentityAdmin::record(const rpc::Caller& caller, std::string_view operation,
-                                   std::string_view subject, std::string_view detail,
-                                   const Error* refused) {
-  AuditRecord line;
-  line.time = parts_.clock.now();
-  line.trace_id = caller.trace_id;
-  line.caller = std::string(caller.display_name());
-  line.operation = fmt::format("admin.{}", operation);
-  line.identity = std::string(subject.substr(0, kMaxUriSize));
-  line.granted = refused == nullptr;
-  line.rule = refused == nullptr ? "admin" : category_name(refused->category());
-  line.detail = std::string(detail.substr(0, kMaxUriSize));
-  if (refused != nullptr) line.reason = refused->text();
-  auto written = std::make_shared<std::promise<Result<void>>>();
-  auto waiting = written->get_future();
-  parts_.audit.append(line,
-                      [written](Result<void> result) { written->set_value(std::move(result)); });
-  return waiting.get();
-}
-
-template <class T>
-Result<T> IdentityAdmin::recorded(const rpc::Caller& caller, std::string_view operation,
-                                  std::string_view subject, Result<T> result,
-                                  std::string_view detail) {
-  auto written = record(caller, operation, subject, detail, result ? nullptr : &result.error());
-  if (!written && result) {
-    return fail(
-        Category::unavailable,
-        fmt::format("the change is made, but not in the audit file: {}", written.error().text()));
-  }
-  return result;
-}
-
 Result<Identity> IdentityAdmin::create(const rpc::Caller& caller, std::string_view uri,
                                        IdentityKind kind, std::optional<NewPsk> psk) {
   const auto work = [&]() -> Result<Identity> {
@@ -112,7 +77,7 @@ Result<Identity> IdentityAdmin::create(const rpc::Caller& caller, std::string_vi
     if (psk) wrapped = TRY(wrap_psk(canonical, std::move(*psk)));
     return parts_.store.create(canonical, kind, std::move(wrapped), deadline());
   };
-  return recorded(caller, "create_identity", uri, work());
+  return audit_.recorded(caller, "create_identity", uri, work());
 }
 
 Result<Identity> IdentityAdmin::get(std::string_view uri) {
@@ -131,7 +96,7 @@ Result<Identity> IdentityAdmin::set_state(const rpc::Caller& caller, std::string
     const std::string canonical = TRY(canonical_uri(uri));
     return parts_.store.set_state(canonical, state, deadline());
   };
-  return recorded(caller, operation, uri, work());
+  return audit_.recorded(caller, operation, uri, work());
 }
 
 Result<Identity> IdentityAdmin::suspend(const rpc::Caller& caller, std::string_view uri) {
@@ -147,7 +112,7 @@ Result<void> IdentityAdmin::remove(const rpc::Caller& caller, std::string_view u
     const std::string canonical = TRY(canonical_uri(uri));
     return parts_.store.remove(canonical, deadline());
   };
-  return recorded(caller, "delete_identity", uri, work());
+  return audit_.recorded(caller, "delete_identity", uri, work());
 }
 
 Result<Identity> IdentityAdmin::set_psk(const rpc::Caller& caller, std::string_view uri,
@@ -158,7 +123,7 @@ Result<Identity> IdentityAdmin::set_psk(const rpc::Caller& caller, std::string_v
     WrappedPsk wrapped = TRY(wrap_psk(name, std::move(psk)));
     return parts_.store.set_psk(name, std::move(wrapped), deadline());
   };
-  return recorded(caller, "set_psk", uri, work());
+  return audit_.recorded(caller, "set_psk", uri, work());
 }
 
 Result<Identity> IdentityAdmin::remove_psk(const rpc::Caller& caller, std::string_view uri,
@@ -167,7 +132,7 @@ Result<Identity> IdentityAdmin::remove_psk(const rpc::Caller& caller, std::strin
     const std::string canonical = TRY(canonical_uri(uri));
     return parts_.store.remove_psk(canonical, psk_id, deadline());
   };
-  return recorded(caller, "remove_psk", uri, work(), as_text(psk_id));
+  return audit_.recorded(caller, "remove_psk", uri, work(), as_text(psk_id));
 }
 
 Result<std::string> IdentityAdmin::canonical_name(std::string_view uri) {
@@ -186,7 +151,7 @@ Result<Identity> IdentityAdmin::change_part(
     const std::string part = TRY(canonical_detail(detail));
     return (parts_.store.*change)(canonical, part, deadline());
   };
-  return recorded(caller, operation, uri, work(), detail);
+  return audit_.recorded(caller, operation, uri, work(), detail);
 }
 
 Result<Identity> IdentityAdmin::add_alias(const rpc::Caller& caller, std::string_view uri,
@@ -238,7 +203,7 @@ Result<SharedTpk> IdentityAdmin::share_tpk(const rpc::Caller& caller, std::strin
     TRY(parts_.store.share_tpk(name, std::move(tpk.wrapped), deadline()));
     return shared;
   };
-  return recorded(caller, "share_tpk", uri, work());
+  return audit_.recorded(caller, "share_tpk", uri, work());
 }
 
 Result<std::size_t> IdentityAdmin::unshare_tpk(const rpc::Caller& caller, std::string_view uri,
@@ -252,7 +217,7 @@ Result<std::size_t> IdentityAdmin::unshare_tpk(const rpc::Caller& caller, std::s
     }
     return removed;
   };
-  return recorded(caller, "unshare_tpk", uri, work());
+  return audit_.recorded(caller, "unshare_tpk", uri, work());
 }
 
 Result<Tpk> IdentityAdmin::add_tpk(const rpc::Caller& caller, TpkState state,
@@ -264,13 +229,13 @@ Result<Tpk> IdentityAdmin::add_tpk(const rpc::Caller& caller, TpkState state,
     return parts_.store.add_tpk(std::move(tpk.wrapped), state, deadline());
   };
   auto added = work();
-  return recorded(caller, operation, id, std::move(added));
+  return audit_.recorded(caller, operation, id, std::move(added));
 }
 
 Result<Tpk> IdentityAdmin::set_tpk_state(const rpc::Caller& caller, Bytes tpk_id, TpkState state,
                                          std::string_view operation) {
-  return recorded(caller, operation, as_text(tpk_id),
-                  parts_.store.set_tpk_state(tpk_id, state, deadline()));
+  return audit_.recorded(caller, operation, as_text(tpk_id),
+                         parts_.store.set_tpk_state(tpk_id, state, deadline()));
 }
 
 Result<Tpk> IdentityAdmin::prepare_tpk(const rpc::Caller& caller) {

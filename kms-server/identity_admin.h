@@ -11,7 +11,7 @@
 
 #include "base/random.h"
 #include "base/secret.h"
-#include "kms-server/audit.h"
+#include "kms-server/admin_audit.h"
 #include "kms-server/identity_store.h"
 #include "kms-server/kek.h"
 #include "mikey/keys.h"
@@ -49,7 +49,7 @@ class IdentityAdmin {
  public:
   // `timeout` is for each call to the store.
   IdentityAdmin(const AdminParts& parts, std::chrono::milliseconds timeout)
-      : parts_(parts), timeout_(timeout) {}
+      : parts_(parts), audit_(parts.audit, parts.clock), timeout_(timeout) {}
 
   // URIs may come in any form that canonical_uri() takes. Errors: malformed, not_found, conflict,
   // unavailable, busy, internal, each with a sentence for the operator.
@@ -114,16 +114,9 @@ class IdentityAdmin {
   Result<Tpk> add_tpk(const rpc::Caller& caller, TpkState state, std::string_view operation);
   Result<Tpk> set_tpk_state(const rpc::Caller& caller, Bytes tpk_id, TpkState state,
                             std::string_view operation);
-  // Writes the line of a decision about `subject` (a URI, or the id of a TPK) and waits until it is
-  // on the disk. `detail`: what of the subject, if that says more.
-  Result<void> record(const rpc::Caller& caller, std::string_view operation,
-                      std::string_view subject, std::string_view detail, const Error* refused);
-  // Ends an operation: audits it, and fails if that fails although the change is made.
-  template <class T>
-  Result<T> recorded(const rpc::Caller& caller, std::string_view operation,
-                     std::string_view subject, Result<T> result, std::string_view detail = {});
 
   const AdminParts parts_;
+  AdminAudit audit_;
   const std::chrono::milliseconds timeout_;
 };
 

@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::string_view kService = "/keystub.v1.IdentityAdmin/";
 constexpr std::string_view kMethods[] = {
+    "SetPolicyRule",  "DeletePolicyRule",  "ListPolicyRules",  "ExplainPolicy",
     "CreateIdentity", "GetIdentity",       "ListIdentities",   "SuspendIdentity",
     "ResumeIdentity", "DeleteIdentity",    "SetPsk",           "RemovePsk",
     "AddAlias",       "RemoveAlias",       "AddOwnedPattern",  "RemoveOwnedPattern",

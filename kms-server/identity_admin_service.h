@@ -1,4 +1,5 @@
-// IdentityAdmin over gRPC: adapts the admin RPCs to IdentityAdmin, on the store executor.
+// IdentityAdmin over gRPC: adapts the admin RPCs to IdentityAdmin and PolicyAdmin, on the store
+// executor.
 #pragma once
 
 #include <functional>
@@ -7,6 +8,7 @@
 
 #include "keystub/v1/identity_admin.grpc.pb.h"
 #include "kms-server/identity_admin.h"
+#include "kms-server/policy_admin.h"
 #include "kms-server/store_executor.h"
 #include "rpc/guard.h"
 
@@ -18,8 +20,9 @@ std::vector<rpc::MethodRule> admin_method_rules(const std::vector<std::string>& 
 class IdentityAdminService final : public v1::IdentityAdmin::CallbackService {
  public:
   // All must outlive the server that this is registered with.
-  IdentityAdminService(IdentityAdmin& admin, StoreExecutor& executor, const rpc::Guard& guard)
-      : admin_(admin), executor_(executor), guard_(guard) {}
+  IdentityAdminService(IdentityAdmin& admin, PolicyAdmin& policy, StoreExecutor& executor,
+                       const rpc::Guard& guard)
+      : admin_(admin), policy_(policy), executor_(executor), guard_(guard) {}
 
   grpc::ServerUnaryReactor* CreateIdentity(grpc::CallbackServerContext* context,
                                            const v1::CreateIdentityRequest* request,
@@ -87,6 +90,19 @@ class IdentityAdminService final : public v1::IdentityAdmin::CallbackService {
   grpc::ServerUnaryReactor* ListTpks(grpc::CallbackServerContext* context,
                                      const v1::ListTpksRequest* request,
                                      v1::ListTpksResponse* response) override;
+  // policy_admin_service.cc
+  grpc::ServerUnaryReactor* SetPolicyRule(grpc::CallbackServerContext* context,
+                                          const v1::SetPolicyRuleRequest* request,
+                                          v1::SetPolicyRuleResponse* response) override;
+  grpc::ServerUnaryReactor* DeletePolicyRule(grpc::CallbackServerContext* context,
+                                             const v1::DeletePolicyRuleRequest* request,
+                                             v1::DeletePolicyRuleResponse* response) override;
+  grpc::ServerUnaryReactor* ListPolicyRules(grpc::CallbackServerContext* context,
+                                            const v1::ListPolicyRulesRequest* request,
+                                            v1::ListPolicyRulesResponse* response) override;
+  grpc::ServerUnaryReactor* ExplainPolicy(grpc::CallbackServerContext* context,
+                                          const v1::ExplainPolicyRequest* request,
+                                          v1::ExplainPolicyResponse* response) override;
 
  private:
   // Admits the caller and runs `work` on the executor; its result is the status.
@@ -95,6 +111,7 @@ class IdentityAdminService final : public v1::IdentityAdmin::CallbackService {
                                 std::function<void()> on_done = {});
 
   IdentityAdmin& admin_;
+  PolicyAdmin& policy_;
   StoreExecutor& executor_;
   const rpc::Guard& guard_;
 };

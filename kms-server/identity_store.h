@@ -30,6 +30,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "kms-server/policy_rule.h"
 
 namespace keystub::kms {
 
@@ -106,12 +107,12 @@ struct Tpk {
   std::uint64_t change_sequence = 0;
 };
 
-enum class ChangeSubject : std::uint8_t { identity = 1, own_tpk = 2 };  // stored
+enum class ChangeSubject : std::uint8_t { identity = 1, own_tpk = 2, policy_rule = 3 };  // stored
 
 struct Change {
   std::uint64_t sequence = 0;
   ChangeSubject subject = ChangeSubject::identity;
-  ByteVector key;  // the canonical name, or the id of the TPK; it may be gone
+  ByteVector key;  // canonical name, id of the TPK, or name of the rule; it may be gone
 };
 
 // When a call gives up.
@@ -139,7 +140,7 @@ class IdentityStore {
   // Setting the state that it has already is a success that changes nothing.
   virtual Result<Identity> set_state(std::string_view uri, IdentityState state,
                                      Deadline deadline) = 0;
-  // Removes the identity with its keys, names and memberships.
+  // Removes the identity with its keys, names and memberships, and the rule of the policy for it.
   virtual Result<void> remove(std::string_view uri, Deadline deadline) = 0;
   // Adds a pre-shared key or replaces the one of this identity with the same id. Keys of the
   // identity that have expired by now are removed.
@@ -183,6 +184,14 @@ class IdentityStore {
   virtual Result<std::size_t> purge_tpks(WallTime before, Deadline deadline) = 0;
   virtual Result<Tpk> active_tpk(Deadline deadline) = 0;
   virtual Result<Tpk> find_tpk(Bytes tpk_id, Deadline deadline) = 0;
+
+  // The rules of the policy, the most specific first, then by subject. `rule` is a checked one; it
+  // takes the place of the one for the same subject, which must exist where it is an identity or a
+  // group.
+  virtual Result<std::vector<PolicyRule>> list_rules(Deadline deadline) = 0;
+  virtual Result<PolicyRule> set_rule(PolicyRule rule, Deadline deadline) = 0;
+  virtual Result<void> remove_rule(RuleScope scope, std::string_view subject,
+                                   Deadline deadline) = 0;
 
   // Subjects whose newest change comes after `sequence`, oldest first, each once, at most `limit`.
   virtual Result<std::vector<Change>> changes_since(std::uint64_t sequence, std::size_t limit,

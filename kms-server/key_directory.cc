@@ -9,6 +9,7 @@ namespace {
 
 // A name in the cache of TPKs; the ids stand behind "id:".
 constexpr std::string_view kActive = "active";
+constexpr std::string_view kBook = "book";  // the only name in the cache of the policy
 std::string name_of_tpk(Bytes id) { return std::string("id:").append(as_text(id)); }
 
 }  // namespace
@@ -51,7 +52,8 @@ KeyDirectory::KeyDirectory(IdentityStore& store, const Kek& kek, std::size_t max
       identities_(max_cached),
       alias_owners_(max_cached),
       psk_owners_(max_cached),
-      tpks_(max_cached) {
+      tpks_(max_cached),
+      policy_(1) {
   store_.on_change([this](const Change& change) {
     switch (change.subject) {
       case ChangeSubject::identity: identities_.erase(as_text(change.key)); break;
@@ -59,6 +61,7 @@ KeyDirectory::KeyDirectory(IdentityStore& store, const Kek& kek, std::size_t max
         tpks_.erase(kActive);
         tpks_.erase(name_of_tpk(change.key));
         break;
+      case ChangeSubject::policy_rule: policy_.erase(kBook); break;
     }
   });
 }
@@ -157,6 +160,15 @@ Result<std::shared_ptr<const OpenTpk>> KeyDirectory::find_active_tpk(Deadline de
   auto opened = TRY(open(tpk));
   tpks_.insert(load, kActive, opened);
   return opened;
+}
+
+std::shared_ptr<const PolicyBook> KeyDirectory::cached_policy() { return policy_.find(kBook); }
+
+Result<std::shared_ptr<const PolicyBook>> KeyDirectory::find_policy(Deadline deadline) {
+  const auto load = policy_.begin_load(kBook);
+  auto book = std::make_shared<const PolicyBook>(TRY(store_.list_rules(deadline)));
+  policy_.insert(load, kBook, book);
+  return book;
 }
 
 }  // namespace keystub::kms

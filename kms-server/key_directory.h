@@ -1,5 +1,5 @@
-// KeyDirectory: identities and ticket protection keys with their keys open, from the cache or from
-// the store.
+// KeyDirectory: identities and ticket protection keys with their keys open, and the rules of the
+// policy, from the cache or from the store.
 //
 // cached_…() never blocks and gives null when the cache does not hold it; find_…() asks the store
 // (never on an RPC thread) and lets what it found into the cache. Errors of find_…(): not_found,
@@ -17,6 +17,7 @@
 #include "kms-server/identity_store.h"
 #include "kms-server/kek.h"
 #include "kms-server/key_cache.h"
+#include "kms-server/policy_book.h"
 #include "mikey/keys.h"
 #include "mikey/prf.h"
 
@@ -81,6 +82,9 @@ class KeyDirectory {
   std::shared_ptr<const OpenTpk> cached_active_tpk();
   Result<std::shared_ptr<const OpenTpk>> find_active_tpk(Deadline deadline);
 
+  std::shared_ptr<const PolicyBook> cached_policy();
+  Result<std::shared_ptr<const PolicyBook>> find_policy(Deadline deadline);
+
  private:
   Result<std::shared_ptr<const OpenIdentity>> open(const Identity& identity) const;
   Result<std::shared_ptr<const OpenTpk>> open(const Tpk& tpk) const;
@@ -92,7 +96,8 @@ class KeyDirectory {
   // which aliases and keys it has.
   KeyCache<std::string> alias_owners_;
   KeyCache<std::string> psk_owners_;
-  KeyCache<OpenTpk> tpks_;  // by id, and the active one under kActive
+  KeyCache<OpenTpk> tpks_;       // by id, and the active one under kActive
+  KeyCache<PolicyBook> policy_;  // one entry
 };
 
 }  // namespace keystub::kms

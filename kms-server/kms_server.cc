@@ -5,6 +5,7 @@
 #include "kms-server/identity_admin_service.h"
 #include "kms-server/key_directory.h"
 #include "kms-server/policy.h"
+#include "kms-server/policy_admin.h"
 #include "kms-server/store_executor.h"
 #include "kms-server/ticket_handler.h"
 #include "kms-server/ticket_service.h"
@@ -54,6 +55,7 @@ struct KmsServer::Impl {
                 {keys, policy, parts.replay, *limiter, *executor, *audit, parts.log, parts.clock,
                  parts.random, parts.metrics}),
         admin({parts.store, parts.kek, *audit, parts.clock, parts.random}, given.store_timeout),
+        policy_admin({parts.store, keys, policy, *audit, parts.clock}, given.store_timeout),
         rotation(std::make_unique<TpkRotation>(
             given.tpk, TpkRotation::Parts{admin, parts.store, parts.clock, parts.log},
             given.store_timeout)),
@@ -62,7 +64,7 @@ struct KmsServer::Impl {
             ticket_method_rules(given.require_client_certificate, parts.plaintext_tickets)),
         admin_guard(admin_method_rules(given.admin_names), admin_socket.get()),
         ticket_service(handler, ticket_guard, given.max_outstanding),
-        admin_service(admin, *executor, admin_guard) {}
+        admin_service(admin, policy_admin, *executor, admin_guard) {}
 
   const Settings settings;
   KeyDirectory keys;
@@ -72,6 +74,7 @@ struct KmsServer::Impl {
   std::unique_ptr<StoreExecutor> executor;
   TicketHandler handler;
   IdentityAdmin admin;
+  PolicyAdmin policy_admin;
   std::unique_ptr<TpkRotation> rotation;
   std::unique_ptr<rpc::UnixListener> admin_socket;
   rpc::Guard ticket_guard;

@@ -20,6 +20,46 @@ std::unexpected<Denial> deny(std::string_view rule, std::string reason, ErrorNo 
   return std::unexpected(Denial{rule, std::move(reason), number});
 }
 
+// Because `decider`, a rule of the policy, says so.
+std::unexpected<Denial> deny(std::string_view rule, std::string reason, ErrorNo number,
+                             const PolicyBook::NamedRule& decider) {
+  return std::unexpected(Denial{rule, std::move(reason), number, decider.name});
+}
+
+PolicyBook::NamedRule fallback_of(const PolicySettings& settings) {
+  PolicyRule rule;
+  rule.responders = {std::string(kAnybody)};
+  rule.initiators = {std::string(kAnybody)};
+  rule.applications = {std::string(kAnybody)};
+  rule.ticket_types = {kTicketType3gpp, kTicketTypeMikey};
+  rule.suites = {kSuite256Bit};
+  if (settings.allow_128_bit_suite) rule.suites->emplace_back(kSuite128Bit);
+  rule.require_forking = settings.require_forking;
+  rule.allow_reuse = settings.allow_reuse;
+  rule.allow_mode3 = true;  // the grant is the TPK that is shared
+  rule.max_keys = static_cast<std::uint32_t>(settings.max_keys);
+  rule.max_validity = settings.max_validity;
+  rule.default_validity = settings.default_validity;
+  return {std::move(rule), "configuration"};
+}
+
+bool holds(const PolicyRule::List& list, std::string_view entry) {
+  return std::ranges::find(list, entry) != list.end();
+}
+
+// Whether the matchers allow what a ticket names: a URI that one of them covers, or a wildcard or
+// group that stands in the list itself. What is no URI at all only "*" allows.
+bool allows(const PolicyRule::List& matchers, const mikey::Identity& named) {
+  if (holds(matchers, kAnybody)) return true;
+  if (named.type != mikey::IdType::uri) return false;
+  if (const auto uri = canonical_uri(named.data)) {
+    return std::ranges::any_of(matchers,
+                               [&](const std::string& matcher) { return covers(matcher, *uri); });
+  }
+  const auto pattern = canonical_pattern(named.data);
+  return pattern && holds(matchers, *pattern);
+}
+
 std::expected<void, Denial> check_sender(const OpenIdentity& sender) {
   if (sender.state != IdentityState::active) {
     return deny("suspended", "the identity is suspended", ErrorNo::invalid_id);
@@ -55,10 +95,10 @@ std::vector<mikey::KeyWish> default_keys(const mikey::Suite& suite) {
 }
 
 std::expected<void, Denial> check_keys(const std::vector<mikey::KeyWish>& keys,
-                                       const mikey::Suite& suite, std::size_t max_keys) {
-  if (keys.size() > max_keys) {
+                                       const mikey::Suite& suite, const EffectivePolicy& rules) {
+  if (const auto most = rules.get(&PolicyRule::max_keys); keys.size() > most.value) {
     return deny("keys", "more session keys are wished for than one ticket may hold",
-                ErrorNo::invalid_tppar);
+                ErrorNo::invalid_tppar, most.rule);
   }
   for (std::size_t i = 0; i < keys.size(); ++i) {
     // RFC 6043 12.1: session keys longer than 128 bits rule out the 128-bit algorithms; and none
@@ -77,18 +117,36 @@ std::expected<void, Denial> check_keys(const std::vector<mikey::KeyWish>& keys,
   return {};
 }
 
-}  // namespace
-
-// [6043-12.1-01]
-std::expected<void, Denial> Policy::check_ticket(const mikey::TicketPolicy& policy) const {
-  if (policy.type != mikey::k3gppBaseTicket && policy.type != mikey::kMikeyBaseTicket) {
+// What holds for every ticket, whoever makes it. [6043-12.1-01]
+std::expected<void, Denial> check_ticket(const EffectivePolicy& effective,
+                                         const mikey::TicketPolicy& policy) {
+  const char* const type = policy.type == mikey::k3gppBaseTicket    ? kTicketType3gpp
+                           : policy.type == mikey::kMikeyBaseTicket ? kTicketTypeMikey
+                                                                    : nullptr;
+  if (type == nullptr) {
     return deny("ticket_type", "the ticket type is not supported", ErrorNo::invalid_ticket);
   }
-  if (policy.prf == mikey::PrfFunc::mikey_1 && !settings_.allow_128_bit_suite) {
-    return deny("suite", "the 128-bit suite is not allowed here", ErrorNo::invalid_prf);
+  if (const auto types = effective.get(&PolicyRule::ticket_types); !holds(types.value, type)) {
+    return deny("ticket_type", "the ticket type is not allowed here", ErrorNo::invalid_ticket,
+                types.rule);
   }
-  if (settings_.require_forking && !policy.flags.has(TicketFlag::i_forking)) {
-    return deny("forking", "key forking (flag I) is required here", ErrorNo::invalid_tppar);
+  const char* const suite = policy.prf == mikey::PrfFunc::mikey_1 ? kSuite128Bit : kSuite256Bit;
+  if (const auto suites = effective.get(&PolicyRule::suites); !holds(suites.value, suite)) {
+    return deny("suite", std::string("the ").append(suite).append(" suite is not allowed here"),
+                ErrorNo::invalid_prf, suites.rule);
+  }
+  if (const auto forking = effective.get(&PolicyRule::require_forking);
+      forking.value && !policy.flags.has(TicketFlag::i_forking)) {
+    return deny("forking", "key forking (flag I) is required here", ErrorNo::invalid_tppar,
+                forking.rule);
+  }
+  const auto applications = effective.get(&PolicyRule::applications);
+  for (const mikey::Identity& application : policy.idr_app) {
+    if (holds(applications.value, kAnybody) || holds(applications.value, application.data)) {
+      continue;
+    }
+    return deny("application", "the ticket is for an application that is not allowed here",
+                ErrorNo::invalid_tppar, applications.rule);
   }
   for (const auto& time : {policy.trs, policy.tre}) {
     if (time && !time->is_time()) {
@@ -99,34 +157,55 @@ std::expected<void, Denial> Policy::check_ticket(const mikey::TicketPolicy& poli
   return {};
 }
 
-std::expected<Granted, Denial> Policy::grant(const mikey::TicketPolicy& wish,
+std::expected<void, Denial> check_responders(const EffectivePolicy& effective,
+                                             const mikey::TicketPolicy& wish) {
+  if (wish.idr_r.empty()) {
+    return deny("responder", "the wish names no responder", ErrorNo::invalid_tppar);
+  }
+  const auto responders = effective.get(&PolicyRule::responders);
+  for (const mikey::Identity& named : wish.idr_r) {
+    if (allows(responders.value, named)) continue;
+    return deny("responder", "a responder is wished for that is not allowed for this sender",
+                ErrorNo::invalid_id, responders.rule);
+  }
+  return {};
+}
+
+}  // namespace
+
+Policy::Policy(PolicySettings settings, mikey::Identity kms)
+    : settings_(settings), kms_(std::move(kms)), fallback_(fallback_of(settings)) {}
+
+std::expected<Granted, Denial> Policy::grant(const PolicyBook& book,
+                                             const mikey::TicketPolicy& wish,
                                              const OpenIdentity& sender,
                                              const mikey::Identity& sender_id, WallTime now) const {
   if (auto allowed = check_sender(sender); !allowed) return std::unexpected(allowed.error());
-  if (auto allowed = check_ticket(wish); !allowed) return std::unexpected(allowed.error());
+  const EffectivePolicy rules = effective(book, sender);
+  if (auto allowed = check_ticket(rules, wish); !allowed) return std::unexpected(allowed.error());
   if (wish.idr_i && !names_uri_of(*wish.idr_i, sender)) {
     return deny("initiator", "the ticket is wished for under an identity that is not the sender's",
                 ErrorNo::invalid_id);
   }
-  if (wish.idr_r.empty()) {
-    return deny("responder", "the wish names no responder", ErrorNo::invalid_tppar);
+  if (auto allowed = check_responders(rules, wish); !allowed) {
+    return std::unexpected(allowed.error());
   }
   if (wish.trr && wish.trr->type != TsType::ntp_utc_32) {
     return deny("rekeying", "TRr must be of type NTP-UTC-32", ErrorNo::invalid_tppar);
   }
 
-  Granted granted{wish, wish.keys};
+  Granted granted{wish, wish.keys, rules.decider().name};
   mikey::TicketPolicy& policy = granted.policy;
   policy.keys.clear();  // SHALL NOT be present in the granted policy (RFC 6043 6.10) [6043-6.10-32]
   if (granted.keys.empty()) granted.keys = default_keys(mikey::suite_of(policy.prf));
-  if (auto allowed = check_keys(granted.keys, mikey::suite_of(policy.prf), settings_.max_keys);
-      !allowed) {
+  if (auto allowed = check_keys(granted.keys, mikey::suite_of(policy.prf), rules); !allowed) {
     return std::unexpected(allowed.error());
   }
 
   policy.flags = policy.flags.with(TicketFlag::d_kms_generated).with(TicketFlag::k_changed, false);
   // [6043-12.5-01]
-  if (!settings_.allow_reuse) policy.flags = policy.flags.with(TicketFlag::j_reusable, false);
+  if (!rules.get(&PolicyRule::allow_reuse).value)
+    policy.flags = policy.flags.with(TicketFlag::j_reusable, false);
   if (policy.idr_kms != kms_) policy.idr_kms = kms_;
   if (!policy.idr_i) policy.idr_i = sender_id;  // [6043-4.2.1.1-08]
 
@@ -136,10 +215,13 @@ std::expected<Granted, Denial> Policy::grant(const mikey::TicketPolicy& wish,
   if (!policy.trs || policy.trs->to_wall_time() < earliest - settings_.clock_skew) {
     policy.trs = Timestamp::from(earliest, TsType::ntp_utc_32);
   }
+  const auto longest = rules.get(&PolicyRule::max_validity).value;
   if (!policy.tre) {
-    policy.tre = Timestamp::from(now + settings_.default_validity, TsType::ntp_utc_32);
-  } else if (policy.tre->to_wall_time() > now + settings_.max_validity + settings_.clock_skew) {
-    policy.tre = Timestamp::from(now + settings_.max_validity, TsType::ntp_utc_32);
+    // A more specific rule may shorten the one and say nothing of the other.
+    const auto unasked = std::min(rules.get(&PolicyRule::default_validity).value, longest);
+    policy.tre = Timestamp::from(now + unasked, TsType::ntp_utc_32);
+  } else if (policy.tre->to_wall_time() > now + longest + settings_.clock_skew) {
+    policy.tre = Timestamp::from(now + longest, TsType::ntp_utc_32);
   }
   if (policy.tre->to_wall_time() <= now ||
       policy.tre->to_wall_time() <= policy.trs->to_wall_time()) {
@@ -154,7 +236,8 @@ std::expected<Granted, Denial> Policy::grant(const mikey::TicketPolicy& wish,
   return granted;
 }
 
-std::expected<void, Denial> Policy::check_self_issued(const mikey::TicketPolicy& ticket,
+std::expected<void, Denial> Policy::check_self_issued(const EffectivePolicy& rules,
+                                                      const mikey::TicketPolicy& ticket,
                                                       const mikey::Timestamp& issued_at,
                                                       const OpenIdentity& owner,
                                                       WallTime now) const {
@@ -164,6 +247,16 @@ std::expected<void, Denial> Policy::check_self_issued(const mikey::TicketPolicy&
   }
   if (owner.state != IdentityState::active) {
     return deny("mode3_owner", "the issuer of the ticket is suspended", ErrorNo::invalid_ticket);
+  }
+  if (const auto mode3 = rules.get(&PolicyRule::allow_mode3); !mode3.value) {
+    return deny("mode3", "the issuer of the ticket may not issue tickets itself",
+                ErrorNo::invalid_ticket, mode3.rule);
+  }
+  if (auto allowed = check_ticket(rules, ticket); !allowed) {
+    return std::unexpected(allowed.error());
+  }
+  if (auto allowed = check_responders(rules, ticket); !allowed) {
+    return std::unexpected(allowed.error());
   }
   if (!ticket.idr_i || !names_uri_of(*ticket.idr_i, owner)) {
     return deny("mode3_initiator", "the ticket does not name its issuer as the initiator",
@@ -175,24 +268,30 @@ std::expected<void, Denial> Policy::check_self_issued(const mikey::TicketPolicy&
   if (!issued_at.is_time() || issued_at.to_wall_time() > now + settings_.clock_skew) {
     return deny("mode3_issued", "the ticket was issued in the future", ErrorNo::invalid_ticket);
   }
+  const auto longest = rules.get(&PolicyRule::max_validity);
   if (ticket.tre->to_wall_time() >
-      issued_at.to_wall_time() + settings_.max_validity + settings_.clock_skew) {
+      issued_at.to_wall_time() + longest.value + settings_.clock_skew) {
     return deny("mode3_validity", "the ticket is valid for longer than the policy allows",
-                ErrorNo::invalid_ticket);
+                ErrorNo::invalid_ticket, longest.rule);
   }
   return {};
 }
 
-std::expected<mikey::Identity, Denial> Policy::resolve(
-    const mikey::TicketPolicy& ticket, const mikey::Timestamp& issued_at, const OpenIdentity* owner,
-    const OpenIdentity& sender, const mikey::Identity& sender_id, WallTime now) const {
+std::expected<Resolvable, Denial> Policy::resolve(
+    const PolicyBook& book, const mikey::TicketPolicy& ticket, const mikey::Timestamp& issued_at,
+    const OpenIdentity* owner, const OpenIdentity& sender, const mikey::Identity& sender_id,
+    WallTime now) const {
   if (auto allowed = check_sender(sender); !allowed) return std::unexpected(allowed.error());
-  if (auto allowed = check_ticket(ticket); !allowed) return std::unexpected(allowed.error());
+  const EffectivePolicy rules = effective(book, sender);
+  if (auto allowed = check_ticket(rules, ticket); !allowed) {
+    return std::unexpected(allowed.error());
+  }
   if (ticket.idr_kms && *ticket.idr_kms != kms_) {
     return deny("other_kms", "the ticket names another KMS", ErrorNo::invalid_ticket);
   }
   if (owner != nullptr) {
-    if (auto allowed = check_self_issued(ticket, issued_at, *owner, now); !allowed) {
+    if (auto allowed = check_self_issued(effective(book, *owner), ticket, issued_at, *owner, now);
+        !allowed) {
       return std::unexpected(allowed.error());
     }
   } else if (!ticket.flags.has(TicketFlag::d_kms_generated)) {
@@ -202,16 +301,22 @@ std::expected<mikey::Identity, Denial> Policy::resolve(
   if (!ticket.check_valid_at(now)) {  // [6043-6.10-44]
     return deny("validity", "the ticket is outside its validity", ErrorNo::invalid_ticket);
   }
+  if (const auto initiators = rules.get(&PolicyRule::initiators);
+      !allows(initiators.value, ticket.idr_i.value_or(mikey::Identity::byte_string({})))) {
+    return deny("initiator", "tickets of this initiator are not allowed for this sender",
+                ErrorNo::invalid_id, initiators.rule);
+  }
   const auto literal = std::ranges::find_if(
       ticket.idr_r, [&](const mikey::Identity& named) { return names_uri_of(named, sender); });
-  if (literal != ticket.idr_r.end()) return *literal;  // [6043-4.2.3.5-13]
+  if (literal != ticket.idr_r.end())
+    return Resolvable{*literal, rules.decider().name};  // [6043-4.2.3.5-13]
   const bool named = std::ranges::any_of(
       ticket.idr_r, [&](const mikey::Identity& several) { return covers_member(several, sender); });
   if (!named) {  // [6043-4.2.3.4-01] [6043-12.5-02]
     return deny("not_named", "the ticket does not name the sender as a responder",
                 ErrorNo::invalid_id);
   }
-  return sender_id;
+  return Resolvable{sender_id, rules.decider().name};
 }
 
 }  // namespace keystub::kms

@@ -1,7 +1,8 @@
 // The policy of the KMS: what it grants, and who may resolve (RFC 6043 4.2.1.4, 4.2.3.4, 12.1).
 //
-// Built in and small: active identities may request tickets for any responder; validity, suites,
-// flags and the number of keys are limited; mode 3 is granted by sharing a TPK.
+// Active identities may request and resolve, within the values that the rules of the policy come to
+// for them (policy_rule.h); the settings are what applies where no rule says anything. Whoever
+// sends a message is judged by its own rules; the issuer of a mode 3 ticket by its own as well.
 #pragma once
 
 #include <chrono>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "kms-server/key_directory.h"
+#include "kms-server/policy_book.h"
 #include "mikey/payload/ticket_policy.h"
 
 namespace keystub::kms {
@@ -35,43 +37,54 @@ struct Denial {
   std::string_view rule;  // one short word for the audit; a string literal
   std::string reason;     // for the authenticated sender, who may know it
   mikey::ErrorNo error_no = mikey::ErrorNo::unspecified;
+  std::string policy = {};  // the rule of the policy that says so; empty: it is no matter of policy
 };
 
 struct Granted {
   mikey::TicketPolicy policy;        // without keys
   std::vector<mikey::KeyWish> keys;  // those to make
+  std::string rule;                  // the rule of the policy that decided: the most specific
+};
+
+struct Resolvable {
+  mikey::Identity responder;  // whom the keys are for
+  std::string rule;           // the rule of the policy that decided
 };
 
 class Policy {
  public:
-  Policy(PolicySettings settings, mikey::Identity kms)
-      : settings_(settings), kms_(std::move(kms)) {}
+  Policy(PolicySettings settings, mikey::Identity kms);
 
   // KMS-1. `sender` is authenticated, as `sender_id`. K is set when the grant differs from the
   // wish; TRs, TRe, IDRi and IDRkms are always there.
-  std::expected<Granted, Denial> grant(const mikey::TicketPolicy& wish, const OpenIdentity& sender,
-                                       const mikey::Identity& sender_id, WallTime now) const;
+  std::expected<Granted, Denial> grant(const PolicyBook& book, const mikey::TicketPolicy& wish,
+                                       const OpenIdentity& sender, const mikey::Identity& sender_id,
+                                       WallTime now) const;
 
   // KMS-2, KMS-5, KMS-8. `ticket` was opened with `tpk`; `issued_at` is its T. `owner` is the
   // identity that holds `tpk` too, null for the KMS's own. Returns the identity that the keys are
   // for: the URI of `sender` as the ticket names it literally, else `sender_id`; a group or a
   // wildcard of the ticket is never returned.
-  std::expected<mikey::Identity, Denial> resolve(const mikey::TicketPolicy& ticket,
-                                                 const mikey::Timestamp& issued_at,
-                                                 const OpenIdentity* owner,
-                                                 const OpenIdentity& sender,
-                                                 const mikey::Identity& sender_id,
-                                                 WallTime now) const;
+  std::expected<Resolvable, Denial> resolve(const PolicyBook& book,
+                                            const mikey::TicketPolicy& ticket,
+                                            const mikey::Timestamp& issued_at,
+                                            const OpenIdentity* owner, const OpenIdentity& sender,
+                                            const mikey::Identity& sender_id, WallTime now) const;
+
+  // What the rules and the settings come to for `who`. `book` must outlive it.
+  EffectivePolicy effective(const PolicyBook& book, const OpenIdentity& who) const {
+    return {book.rules_for(who), fallback_};
+  }
 
  private:
-  // What holds for every ticket, whoever makes it.
-  std::expected<void, Denial> check_ticket(const mikey::TicketPolicy& policy) const;
-  std::expected<void, Denial> check_self_issued(const mikey::TicketPolicy& ticket,
+  std::expected<void, Denial> check_self_issued(const EffectivePolicy& effective,
+                                                const mikey::TicketPolicy& ticket,
                                                 const mikey::Timestamp& issued_at,
                                                 const OpenIdentity& owner, WallTime now) const;
 
   const PolicySettings settings_;
   const mikey::Identity kms_;
+  const PolicyBook::NamedRule fallback_;  // the settings; every value is there
 };
 
 }  // namespace keystub::kms

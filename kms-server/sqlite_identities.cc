@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "kms-server/sqlite_policy.h"
 #include "kms-server/sqlite_tpks.h"
 #include "kms-server/uri_pattern.h"
 
@@ -305,6 +306,7 @@ Result<Identity> set_identity_state(SqliteDatabase& db, std::string_view uri, Id
 Result<void> remove_identity(SqliteDatabase& db, std::string_view uri, std::int64_t now) {
   const Row row = TRY(find_row(db, uri));
   if (row.kind == IdentityKind::group) TRY(touch_members(db, row, now));
+  TRY(remove_rules_of(db, row.uri));
   TRY(next_change(db, ChangeSubject::identity, as_bytes(row.uri)));
   SqliteStatement erase = TRY(db.prepare("DELETE FROM identities WHERE id = ?1"));
   return erase.bind(1, row.id).run();

@@ -7,6 +7,7 @@
 #include "kms-server/files.h"
 #include "kms-server/sqlite_changes.h"
 #include "kms-server/sqlite_identities.h"
+#include "kms-server/sqlite_policy.h"
 #include "kms-server/sqlite_schema.h"
 #include "kms-server/sqlite_tpks.h"
 
@@ -317,6 +318,19 @@ Result<std::size_t> SqliteStore::purge_tpks(WallTime before, Deadline deadline) 
       deadline);
 }
 
+Result<PolicyRule> SqliteStore::set_rule(PolicyRule rule, Deadline deadline) {
+  return change_for<PolicyRule>([rule = std::move(rule), now = now_ms()](
+                                    SqliteDatabase& db) { return sql::set_rule(db, rule, now); },
+                                deadline);
+}
+
+Result<void> SqliteStore::remove_rule(RuleScope scope, std::string_view subject,
+                                      Deadline deadline) {
+  return change([scope, subject = std::string(subject)](
+                    SqliteDatabase& db) { return sql::remove_rule(db, scope, subject); },
+                deadline);
+}
+
 // ---------------------------------------------------------------------------------------- reading
 
 template <class T>
@@ -384,6 +398,10 @@ Result<Tpk> SqliteStore::find_tpk(Bytes tpk_id, Deadline deadline) {
 
 Result<std::vector<Tpk>> SqliteStore::list_tpks(Deadline deadline) {
   return read<std::vector<Tpk>>(deadline, &sql::select_own_tpks);
+}
+
+Result<std::vector<PolicyRule>> SqliteStore::list_rules(Deadline deadline) {
+  return read<std::vector<PolicyRule>>(deadline, &sql::select_rules);
 }
 
 Result<std::vector<Change>> SqliteStore::changes_since(std::uint64_t sequence, std::size_t limit,

@@ -4,7 +4,7 @@
 // the changes that wait and commits them together (group commit), each under a savepoint of its
 // own so that one that fails takes nothing with it. Readers have connections of their own and
 // never wait for the writer. The schema and its migrations are described in sqlite_schema.h, the
-// statements stand in sqlite_identities.h and sqlite_tpks.h.
+// statements stand in sqlite_identities.h, sqlite_tpks.h and sqlite_policy.h.
 #pragma once
 
 #include <condition_variable>
@@ -75,6 +75,9 @@ class SqliteStore final : public IdentityStore {
   Result<std::size_t> purge_tpks(WallTime before, Deadline deadline) override;
   Result<Tpk> active_tpk(Deadline deadline) override;
   Result<Tpk> find_tpk(Bytes tpk_id, Deadline deadline) override;
+  Result<std::vector<PolicyRule>> list_rules(Deadline deadline) override;
+  Result<PolicyRule> set_rule(PolicyRule rule, Deadline deadline) override;
+  Result<void> remove_rule(RuleScope scope, std::string_view subject, Deadline deadline) override;
   Result<std::vector<Change>> changes_since(std::uint64_t sequence, std::size_t limit,
                                             Deadline deadline) override;
   void on_change(Listener listener) override;

@@ -90,9 +90,9 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
   // its beginning, on the executor; the steps after it stay there.
   void advance(Source source) {
     using StepFunction = Step (Exchange::*)(Source);
-    static constexpr std::array<StepFunction, 5> kSteps = {
-        &Exchange::parse, &Exchange::find_sender, &Exchange::authenticate,
-        &Exchange::find_protection, &Exchange::decide};
+    static constexpr std::array<StepFunction, 6> kSteps = {
+        &Exchange::parse,           &Exchange::find_sender, &Exchange::authenticate,
+        &Exchange::find_protection, &Exchange::find_policy, &Exchange::decide};
     while (step_ < kSteps.size()) {
       switch ((this->*kSteps[step_])(source)) {
         case Step::next: ++step_; break;
@@ -282,13 +282,24 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
     return Step::next;
   }
 
+  Step find_policy(Source source) {
+    Result<std::shared_ptr<const PolicyBook>> book =
+        source == Source::cache ? parts_.keys.cached_policy() : parts_.keys.find_policy(deadline());
+    if (!book) return refuse("store", book.error());
+    if (*book == nullptr) return Step::ask_store;
+    book_ = *book;
+    return Step::next;
+  }
+
   Step decide(Source) { return request_ ? issue() : resolve(); }
 
   Step issue() {
     auto granted =
         // [6043-4.2.1.4-01]
-        parts_.policy.grant(proven_request_->wish(), *sender_, sender_id_, parts_.clock.now());
+        parts_.policy.grant(*book_, proven_request_->wish(), *sender_, sender_id_,
+                            parts_.clock.now());
     if (!granted) return refuse_denied(granted.error(), granted.error().reason);
+    record_.policy = granted->rule;
     record_.responder = joined(granted->policy.idr_r);
     auto answer = proven_request_->grant(environment(), std::move(granted->policy), granted->keys,
                                          {tpk_->key, to_string(Bytes(tpk_->id)), settings_.thdr});
@@ -302,11 +313,12 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
     auto opened = proven_resolve_->open(tpk_->key);
     if (!opened) return refuse_tpk(opened.error().describe());
     record_.ticket_id = to_hex(opened->ticket_id());
-    auto responder = parts_.policy.resolve(opened->policy(), opened->issued_at(), owner_.get(),
-                                           *sender_, sender_id_, parts_.clock.now());
-    if (!responder) return refuse_denied(responder.error(), responder.error().reason);
-    record_.responder = clipped(responder->bytes());
-    auto answer = opened->respond(environment(), *responder);
+    auto allowed = parts_.policy.resolve(*book_, opened->policy(), opened->issued_at(),
+                                         owner_.get(), *sender_, sender_id_, parts_.clock.now());
+    if (!allowed) return refuse_denied(allowed.error(), allowed.error().reason);
+    record_.policy = allowed->rule;
+    record_.responder = clipped(allowed->responder.bytes());
+    auto answer = opened->respond(environment(), allowed->responder);
     if (!answer) return refuse("resolve", answer.error());
     handler_.counters_->resolved.add();
     return finish("granted", std::move(*answer));
@@ -340,6 +352,7 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
 
   // The sender is authenticated: it may know what is wrong, in a MIKEY Error message with a MAC.
   Step refuse_denied(const Denial& denial, std::string_view detail) {
+    record_.policy = denial.policy;
     Refusal refusal{
         outward_category(denial), error_message(denial.error_no), denial.reason, {}, {}};
     return finish(denial.rule, detail, std::move(refusal));
@@ -480,6 +493,7 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
   std::optional<mikey::AuthenticatedResolve> proven_resolve_;
   std::shared_ptr<const OpenTpk> tpk_;
   std::shared_ptr<const OpenIdentity> owner_;  // of a shared TPK
+  std::shared_ptr<const PolicyBook> book_;
 };
 
 TicketHandler::TicketHandler(HandlerSettings settings, const HandlerParts& parts)

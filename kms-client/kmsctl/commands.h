@@ -95,6 +95,39 @@ class GroupCommands {
   std::string member_;
 };
 
+class PolicyCommands {
+ public:
+  PolicyCommands(service::Verb& top, Session& session);
+
+ private:
+  // A rule without values, for the one subject that was given.
+  Result<v1::PolicyRule> subject() const;
+  Result<void> set();
+  Result<void> show();
+  Result<void> remove();
+  Result<void> list();
+  Result<void> explain();
+
+  Session& session_;
+  std::string identity_;
+  std::string group_;
+  std::string domain_;
+  bool everybody_ = false;
+  std::vector<std::string> responders_;
+  std::vector<std::string> initiators_;
+  std::vector<std::string> applications_;
+  std::vector<std::string> ticket_types_;
+  std::vector<std::string> suites_;
+  std::string forking_;
+  std::string reuse_;
+  std::string mode3_;
+  std::int64_t max_keys_ = 0;
+  std::string max_validity_;
+  std::string default_validity_;
+  std::string from_;
+  std::string to_;
+};
+
 class TpkCommands {
  public:
   TpkCommands(service::Verb& top, Session& session);

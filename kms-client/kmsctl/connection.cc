@@ -179,6 +179,32 @@ Result<void> AdminClient::list_members(const std::string& group,
   return {};
 }
 
+Result<v1::PolicyRule> AdminClient::set_rule(const v1::PolicyRule& rule) {
+  v1::SetPolicyRuleRequest request;
+  *request.mutable_rule() = rule;
+  return std::move(*TRY(impl_->call(&Stub::SetPolicyRule, request, "set rule")).mutable_rule());
+}
+
+Result<void> AdminClient::delete_rule(v1::RuleScope scope, const std::string& subject) {
+  v1::DeletePolicyRuleRequest request;
+  request.set_scope(scope);
+  request.set_subject(subject);
+  TRY(impl_->call(&Stub::DeletePolicyRule, request, "delete rule"));
+  return {};
+}
+
+Result<v1::ListPolicyRulesResponse> AdminClient::list_rules() {
+  return impl_->call(&Stub::ListPolicyRules, v1::ListPolicyRulesRequest(), "list rules");
+}
+
+Result<v1::ExplainPolicyResponse> AdminClient::explain_policy(const std::string& from,
+                                                              const std::string& to) {
+  v1::ExplainPolicyRequest request;
+  request.set_from(from);
+  request.set_to(to);
+  return impl_->call(&Stub::ExplainPolicy, request, "explain policy");
+}
+
 Result<v1::ShareTpkResponse> AdminClient::share_tpk(const std::string& uri) {
   v1::ShareTpkRequest request;
   request.set_uri(uri);

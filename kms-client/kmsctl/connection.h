@@ -50,6 +50,10 @@ class AdminClient {
   // Follows the pages and hands out each URI once.
   Result<void> list_members(const std::string& group,
                             const std::function<void(const std::string&)>& each);
+  Result<v1::PolicyRule> set_rule(const v1::PolicyRule& rule);
+  Result<void> delete_rule(v1::RuleScope scope, const std::string& subject);
+  Result<v1::ListPolicyRulesResponse> list_rules();
+  Result<v1::ExplainPolicyResponse> explain_policy(const std::string& from, const std::string& to);
   Result<v1::ShareTpkResponse> share_tpk(const std::string& uri);
   // An empty id: all. Returns how many were taken back.
   Result<std::uint32_t> unshare_tpk(const std::string& uri, const std::string& tpk_id);

@@ -39,6 +39,7 @@ int run(int argc, char** argv, std::ostream& out, const Clock& clock, RandomSour
       .choice("--output", session.output, {"table", "json"}, "Form of what is printed.");
   const IdentityCommands identity(line.top(), session);
   const GroupCommands group(line.top(), session);
+  const PolicyCommands policy(line.top(), session);
   const TpkCommands tpk(line.top(), session);
   const TicketCommands ticket(line.top(), session);
   const AuditCommands audit(line.top(), session);

@@ -169,6 +169,19 @@ void print_rows(std::ostream& out, Format format, const std::vector<Row>& rows) 
   }
 }
 
+void print_list(std::ostream& out, Format format, const std::vector<std::vector<Row>>& things) {
+  if (format == Format::json) {
+    Json all = Json::array();
+    for (const auto& rows : things) all.push_back(to_json(rows));
+    out << dump(all) << '\n';
+    return;
+  }
+  for (std::size_t i = 0; i < things.size(); ++i) {
+    if (i > 0) out << '\n';
+    print_rows(out, format, things[i]);
+  }
+}
+
 void print_identity(std::ostream& out, Format format, const v1::Identity& identity) {
   print_rows(out, format, identity_rows(identity));
 }

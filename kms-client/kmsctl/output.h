@@ -21,6 +21,9 @@ using Value = std::variant<std::string, std::uint64_t, std::vector<std::string>>
 using Row = std::pair<std::string, Value>;
 void print_rows(std::ostream& out, Format format, const std::vector<Row>& rows);
 
+// Several things: in a table with a line between them, in JSON one list.
+void print_list(std::ostream& out, Format format, const std::vector<std::vector<Row>>& things);
+
 void print_identity(std::ostream& out, Format format, const v1::Identity& identity);
 
 // A list that may be long: printed while it arrives, and not at all when the KMS cannot be

@@ -136,6 +136,53 @@ class Kmsctl(unittest.TestCase):
         self.assertEqual(ticket("resolve", ALICE, alice, "--transfer-init", transfer).returncode, 5)
         self.assertEqual(ticket("request", ALICE, bob, "--responder", BOB).returncode, 4)
 
+    def test_names_and_groups(self):
+        """KMS-5, MRFC-I3: aliases, owned patterns, memberships, keys that end."""
+        uri, group = self.fresh_uri(), self.fresh_uri()
+        self.kms.ctl_ok("identity", "create", uri, "--kind", "mrfc")
+        self.kms.ctl_ok("identity", "create", group, "--kind", "group")
+        self.assertEqual(self.json("identity", "add-alias", uri, "tel:+49-89-99")["aliases"],
+                         ["tel:+498999"])
+        self.assertEqual(self.json("identity", "show", "tel:+498999")["uri"], uri)
+        self.assertEqual(self.code("identity", "add-alias", group, "tel:+498999"), 7)
+        owned = self.json("identity", "add-pattern", uri, "sip:room-*@example.com")
+        self.assertEqual(owned["owned_patterns"], ["sip:room-*@example.com"])
+        self.assertEqual(self.code("identity", "create", "sip:room-1@example.com"), 7)
+        self.assertEqual(self.json("group", "add", group, uri)["groups"], [group])
+        self.assertEqual(self.json("group", "members", group)["members"], [uri])
+        self.assertEqual(self.json("group", "remove", group, uri)["groups"], [])
+        self.assertEqual(self.json("identity", "remove-alias", uri, "tel:+498999")["aliases"], [])
+        self.assertEqual(
+            self.json("identity", "remove-pattern", uri, "sip:room-*@example.com")
+            ["owned_patterns"], [])
+        keyed = self.json("identity", "set-psk", uri, "--new-psk", self.folder / "gba",
+                          "--psk-id", "hex:00ff", "--psk-validity", "24h")
+        self.assertRegex(keyed["psk_expiries"][0], "^hex:00ff until 20")
+        self.assertEqual(self.json("identity", "remove-psk", uri, "--psk-id", "hex:00ff")
+                         ["psk_ids"], [])
+
+    def test_policy_rules(self):
+        """KMS-1, KMS-2: rules are set, explained, listed and deleted."""
+        alice, bob = self.fresh_uri(), self.fresh_uri()
+        for uri in (alice, bob):
+            self.kms.ctl_ok("identity", "create", uri)
+        explained = self.json("policy", "explain", "--from", alice, "--to", bob)
+        self.assertEqual((explained["request"], explained["request_rule"]),
+                         ("granted", "configuration"))
+        made = self.json("policy", "set", "--identity", alice, "--responder", "none",
+                         "--max-validity", "1h", "--forking", "optional")
+        self.assertEqual((made["responders"], made["max_validity"], made["forking"]),
+                         (["none"], "3600s", "optional"))
+        explained = self.json("policy", "explain", "--from", alice, "--to", bob)
+        self.assertEqual((explained["request"], explained["request_rule"]),
+                         ("refused", f"identity {alice}"))
+        self.assertEqual(self.json("policy", "show", "--identity", alice), made)
+        self.assertIn(made, self.json("policy", "list"))
+        self.assertEqual(self.code("policy", "set", "--responder", "*"), 3)
+        self.assertEqual(self.code("policy", "set", "--default", "--suite", "64-bit"), 3)
+        self.kms.ctl_ok("policy", "delete", "--identity", alice)
+        self.assertEqual(self.code("policy", "delete", "--identity", alice), 6)
+
     def test_admin_port_needs_the_socket_or_a_certificate(self):
         """KMS-7: the ticket port serves no administration to anybody without a certificate."""
         done = processes.run("kmsctl", "--server", self.kms.ticket_address, "--ca", self.kms.ca,

@@ -312,6 +312,51 @@ TEST_P(IdentityStoreContract, KMS_5_AGroupHasMembersAndItsStateIsAChangeOfThem) 
   EXPECT_TRUE(store->find(kBob, soon()).value().groups.empty());
 }
 
+TEST_P(IdentityStoreContract, KeepsRulesWithTheirOpenValuesAndTellsOfTheirChanges) {
+  make(kAlice);
+  make("sip:team@example.com", {}, IdentityKind::group);
+  PolicyRule rule;
+  rule.scope = RuleScope::identity;
+  rule.subject = kAlice;
+  rule.responders = PolicyRule::List{};
+  rule.initiators = PolicyRule::List{"sip:*@a", "sip:b@b"};
+  rule.allow_mode3 = false;
+  rule.max_keys = 2;
+  rule.max_validity = std::chrono::hours(1);
+  ASSERT_TRUE(store->set_rule(rule, soon()).has_value());
+  PolicyRule fallback;
+  ASSERT_TRUE(store->set_rule(fallback, soon()).has_value());
+
+  const auto rules = store->list_rules(soon()).value();
+  ASSERT_EQ(rules.size(), 2U) << "the most specific first";
+  EXPECT_EQ(rules[0].subject, kAlice);
+  EXPECT_EQ(rules[0].responders, PolicyRule::List{}) << "an empty list is not an open one";
+  EXPECT_EQ(rules[0].initiators, rule.initiators);
+  EXPECT_FALSE(rules[0].applications.has_value());
+  EXPECT_EQ(rules[0].allow_mode3, false);
+  EXPECT_FALSE(rules[0].allow_reuse.has_value());
+  EXPECT_EQ(rules[0].max_keys, 2U);
+  EXPECT_EQ(rules[0].max_validity, std::chrono::hours(1));
+  EXPECT_FALSE(rules[0].default_validity.has_value());
+  EXPECT_EQ(rules[0].updated, testing::kTestTime);
+  const auto changes = store->changes_since(0, 100, soon()).value();
+  EXPECT_EQ(changes.back().subject, ChangeSubject::policy_rule);
+  EXPECT_EQ(as_text(changes.back().key), "default");
+
+  PolicyRule of_group = rule;
+  of_group.subject = "sip:team@example.com";
+  EXPECT_EQ(store->set_rule(of_group, soon()).error().category(), Category::conflict);
+  of_group.scope = RuleScope::group;
+  EXPECT_TRUE(store->set_rule(of_group, soon()).has_value());
+  of_group.subject = kBob;
+  EXPECT_EQ(store->set_rule(of_group, soon()).error().category(), Category::not_found);
+  ASSERT_TRUE(store->remove(kAlice, soon()).has_value());
+  EXPECT_EQ(store->list_rules(soon()).value().size(), 2U) << "its rule is gone with it";
+  EXPECT_TRUE(store->remove_rule(RuleScope::everybody, "", soon()).has_value());
+  EXPECT_EQ(store->remove_rule(RuleScope::everybody, "", soon()).error().category(),
+            Category::not_found);
+}
+
 TEST_P(IdentityStoreContract, PinsACertificateForOneIdentity) {
   make(kAlice);
   make(kBob);

@@ -12,6 +12,7 @@
 #include "kms-server/identity_admin.h"
 #include "kms-server/key_directory.h"
 #include "kms-server/policy.h"
+#include "kms-server/policy_admin.h"
 #include "kms-server/sqlite_store.h"
 #include "kms-server/store_executor.h"
 #include "kms-server/ticket_handler.h"
@@ -119,6 +120,16 @@ class TroubledStore final : public IdentityStore {
   Result<Tpk> find_tpk(Bytes tpk_id, Deadline deadline) override {
     return store_.find_tpk(tpk_id, deadline);
   }
+  Result<std::vector<PolicyRule>> list_rules(Deadline deadline) override {
+    if (auto error = look_up()) return std::unexpected(std::move(*error));
+    return store_.list_rules(deadline);
+  }
+  Result<PolicyRule> set_rule(PolicyRule rule, Deadline deadline) override {
+    return store_.set_rule(std::move(rule), deadline);
+  }
+  Result<void> remove_rule(RuleScope scope, std::string_view subject, Deadline deadline) override {
+    return store_.remove_rule(scope, subject, deadline);
+  }
   Result<std::vector<Change>> changes_since(std::uint64_t sequence, std::size_t limit,
                                             Deadline deadline) override {
     return store_.changes_since(sequence, limit, deadline);
@@ -180,6 +191,8 @@ class KmsFixture : public ::testing::Test {
     handler = std::make_unique<TicketHandler>(
         settings,
         HandlerParts{*keys, *policy, *window, *limiter, *executor, *audit, log, clock, random});
+    policy_admin = std::make_unique<PolicyAdmin>(
+        PolicyAdmin::Parts{*store, *keys, *policy, *audit, clock}, kTimeout);
     admin =
         std::make_unique<IdentityAdmin>(AdminParts{*store, kek, *audit, clock, random}, kTimeout);
   }
@@ -187,6 +200,7 @@ class KmsFixture : public ::testing::Test {
     executor.reset();
     audit.reset();
     admin.reset();
+    policy_admin.reset();
     handler.reset();
     policy.reset();
     limiter.reset();
@@ -330,6 +344,7 @@ class KmsFixture : public ::testing::Test {
   std::unique_ptr<StoreExecutor> executor;
   std::unique_ptr<TicketHandler> handler;
   std::unique_ptr<IdentityAdmin> admin;
+  std::unique_ptr<PolicyAdmin> policy_admin;
   std::map<std::string, Psk> psks;
   Answer last_answer;
 };

@@ -1,0 +1,30 @@
+#include "kms-server/admin_audit.h"
+
+#include <fmt/format.h>
+
+#include <future>
+
+#include "kms-server/identity_uri.h"
+
+namespace keystub::kms {
+
+Result<void> AdminAudit::record(const rpc::Caller& caller, std::string_view operation,
+                                std::string_view subject, std::string_view detail,
+                                const Error* refused) {
+  AuditRecord line;
+  line.time = clock_.now();
+  line.trace_id = caller.trace_id;
+  line.caller = std::string(caller.display_name());
+  line.operation = fmt::format("admin.{}", operation);
+  line.identity = std::string(subject.substr(0, kMaxUriSize));
+  line.granted = refused == nullptr;
+  line.rule = refused == nullptr ? "admin" : category_name(refused->category());
+  line.detail = std::string(detail.substr(0, kMaxUriSize));
+  if (refused != nullptr) line.reason = refused->text();
+  auto written = std::make_shared<std::promise<Result<void>>>();
+  auto waiting = written->get_future();
+  audit_.append(line, [written](Result<void> result) { written->set_value(std::move(result)); });
+  return waiting.get();
+}
+
+}  // namespace keystub::kms
