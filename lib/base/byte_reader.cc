@@ -27,12 +27,9 @@ std::unexpected<Error> ByteReader::error() const {
   return error;
 }
 
-Result<void> ByteReader::finish() const {
-  TRY(check());
-  if (!at_end()) {
-    return malformed(std::to_string(remaining()) + " octets are left over after the last field");
-  }
-  return {};
+std::unexpected<Error> ByteReader::left_over() const {
+  if (failed()) return error();
+  return malformed(std::to_string(remaining()) + " octets are left over after the last field");
 }
 
 }  // namespace keystub

@@ -87,7 +87,11 @@ class ByteReader {
     return {};
   }
   // The last step: there was no fault, and nothing is left.
-  Result<void> finish() const;
+  Result<void> finish() const {
+    if (failed() || !at_end()) [[unlikely]]
+      return left_over();
+    return {};
+  }
 
   // Everything from here on, without moving.
   Bytes rest() const noexcept { return {at_, end_}; }
@@ -130,6 +134,7 @@ class ByteReader {
   }
   void fail(const Fault& fault) noexcept;
   std::unexpected<Error> error() const;
+  std::unexpected<Error> left_over() const;
 
   const std::uint8_t* begin_;
   const std::uint8_t* at_;

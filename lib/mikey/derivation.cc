@@ -90,19 +90,26 @@ Label Label::mpk(KeyConstant constant, Bytes rand) {
   return label;
 }
 
+Label& Label::with(KeyConstant constant) noexcept {
+  const auto value = static_cast<std::uint32_t>(constant);
+  std::uint8_t* const begin = long_.empty() ? octets_.data() : long_.data();
+  for (int i = 0; i < 4; ++i) begin[i] = static_cast<std::uint8_t>(value >> (24 - 8 * i));
+  return *this;
+}
+
 namespace {
 
-// The keys of a message or ticket, where `label_of` makes the label from a constant.
-template <class LabelOf>
+// The keys of a message or ticket. `label` has any constant.
 Result<MessageKeys> derive_keys(const Suite& suite, const Prf& inkey, Protects protects,
-                                LabelOf label_of) {
+                                Label label) {
   MessageKeys keys;
   if (protects == Protects::integrity_and_keys) {
-    keys.encr = TRY(derive<EncrKey>(inkey, label_of(KeyConstant::message_encr), suite.key_octets));
+    keys.encr =
+        TRY(derive<EncrKey>(inkey, label.with(KeyConstant::message_encr), suite.key_octets));
     keys.salt =
-        TRY(derive<SaltKey>(inkey, label_of(KeyConstant::message_salt), salt_octets(suite.encr)));
+        TRY(derive<SaltKey>(inkey, label.with(KeyConstant::message_salt), salt_octets(suite.encr)));
   }
-  keys.auth = TRY(derive<AuthKey>(inkey, label_of(KeyConstant::message_auth), suite.auth_octets));
+  keys.auth = TRY(derive<AuthKey>(inkey, label.with(KeyConstant::message_auth), suite.auth_octets));
   return keys;
 }
 
@@ -110,10 +117,9 @@ Result<MessageKeys> derive_keys(const Suite& suite, const Prf& inkey, Protects p
 
 Result<MessageKeys> derive_message_keys(const Suite& suite, const Prf& inkey,
                                         const MessageContext& context, Protects protects) {
-  return derive_keys(suite, inkey, protects, [&](KeyConstant constant) {
-    return Label::message(constant, context.csb_id, context.response, context.randr_i,
-                          context.randr_r);
-  });
+  return derive_keys(suite, inkey, protects,
+                     Label::message(KeyConstant::message_auth, context.csb_id, context.response,
+                                    context.randr_i, context.randr_r));
 }
 
 Result<MessageKeys> derive_message_keys(const Suite& suite, Bytes inkey,
@@ -124,7 +130,7 @@ Result<MessageKeys> derive_message_keys(const Suite& suite, Bytes inkey,
 Result<MessageKeys> derive_ticket_keys(const Suite& suite, const Prepared<Tpk>& tpk, Bytes rand) {
   const SharedPrf inkey = TRY(tpk.prf(suite.prf));
   return derive_keys(suite, *inkey, Protects::integrity_and_keys,
-                     [rand](KeyConstant constant) { return Label::ticket(constant, rand); });
+                     Label::ticket(KeyConstant::message_auth, rand));
 }
 
 Result<AuthKey> derive_initiator_data_key(const Suite& suite, const Mpk& mpkr) {
@@ -135,8 +141,9 @@ Result<AuthKey> derive_initiator_data_key(const Suite& suite, const Mpk& mpkr) {
 Result<MpkPair> derive_mpk_pair(PrfFunc func, const Mpk& mpk, Bytes rand) {
   const Prf prf = TRY(Prf::keyed(func, mpk.reveal()));
   MpkPair pair;
-  pair.mpki = TRY(derive<Mpk>(prf, Label::mpk(KeyConstant::mpki, rand), mpk.size()));
-  pair.mpkr = TRY(derive<Mpk>(prf, Label::mpk(KeyConstant::mpkr, rand), mpk.size()));
+  Label label = Label::mpk(KeyConstant::mpki, rand);
+  pair.mpki = TRY(derive<Mpk>(prf, label, mpk.size()));
+  pair.mpkr = TRY(derive<Mpk>(prf, label.with(KeyConstant::mpkr), mpk.size()));
   return pair;
 }
 
@@ -146,14 +153,12 @@ Result<Mpk> fork_mpkr(PrfFunc func, const Mpk& mpkr, Bytes id_data, Bytes randr_
                      mpkr.size());
 }
 
-Result<SessionKey> fork_session_key(PrfFunc func, const SessionKey& key, Bytes id_data,
-                                    Bytes randr_kms) {
-  SessionKey forked = key.clone();
-  if (!is_tgk(key.type)) return forked;  // TEKs and GTGKs shall not be forked (5.1.1)
+Result<void> fork_session_key(PrfFunc func, SessionKey& key, Bytes id_data, Bytes randr_kms) {
+  if (!is_tgk(key.type)) return {};  // TEKs and GTGKs shall not be forked (5.1.1)
   const Prf prf = TRY(Prf::keyed(func, key.key.reveal()));
   const Label label = Label::forking(KeyConstant::tgk_forked, id_data, randr_kms);
-  forked.key = TRY(derive<CarriedKey>(prf, label, key.key.size()));
-  return forked;
+  key.key = TRY(derive<CarriedKey>(prf, label, key.key.size()));
+  return {};
 }
 
 Result<Tek> derive_tek(PrfFunc func, const SessionKey& key, std::uint8_t cs_id, Bytes randr_i,

@@ -43,6 +43,9 @@ class Label {
   static Label ticket(KeyConstant constant, Bytes rand);
   static Label mpk(KeyConstant constant, Bytes rand);
 
+  // The same label with another constant.
+  Label& with(KeyConstant constant) noexcept;
+
   Bytes bytes() const noexcept {
     return long_.empty() ? Bytes(octets_).first(size_) : Bytes(long_);
   }
@@ -102,10 +105,10 @@ struct MpkPair {
 };
 Result<MpkPair> derive_mpk_pair(PrfFunc prf, const Mpk& mpk, Bytes rand);
 
-// MPKr' and, for a TGK, TGK' (5.1.1). Keys of other types come back as they are.
+// MPKr' (5.1.1).
 Result<Mpk> fork_mpkr(PrfFunc prf, const Mpk& mpkr, Bytes id_data, Bytes randr_kms);
-Result<SessionKey> fork_session_key(PrfFunc prf, const SessionKey& key, Bytes id_data,
-                                    Bytes randr_kms);
+// Makes a TGK a TGK' (5.1.1). Keys of other types stay as they are.
+Result<void> fork_session_key(PrfFunc prf, SessionKey& key, Bytes id_data, Bytes randr_kms);
 
 // A TEK as it is, or one of `octets` from a TGK, TGK' or GTGK (5.1.3). RANDs that the policy
 // leaves out are empty; one of the two must be there.

@@ -27,47 +27,103 @@ std::unexpected<Error> hash_failed() {
               "OpenSSL cannot compute SHA-1 or SHA-256; check its configuration");
 }
 
+// A key as the block that begins the inner hash, then the outer one. Wiped when dropped.
+class KeyBlock {
+ public:
+  explicit KeyBlock(Bytes key) noexcept {
+    std::copy_n(key.data(), key.size(), octets_.data());
+    for (std::uint8_t& octet : octets_) octet ^= kInnerPad;
+  }
+  ~KeyBlock() { wipe(octets_); }
+  KeyBlock(const KeyBlock&) = delete;
+  KeyBlock& operator=(const KeyBlock&) = delete;
+
+  Bytes inner() const noexcept { return octets_; }
+  // inner() is gone then.
+  Bytes outer() noexcept {
+    for (std::uint8_t& octet : octets_) octet ^= kInnerPad ^ kOuterPad;
+    return octets_;
+  }
+
+ private:
+  std::array<std::uint8_t, kBlockOctets> octets_{};
+};
+
+Result<void> check_key(Bytes key) {
+  if (key.empty() || key.size() > kBlockOctets) {
+    return fail(Category::internal, "an HMAC key has 1 to 64 octets");
+  }
+  return {};
+}
+
+// Begins a hash with a block of the key.
+bool begin(EVP_MD_CTX* context, Hash hash, Bytes block) {
+  return EVP_DigestInit_ex2(context, algorithm(hash), nullptr) == 1 &&
+         EVP_DigestUpdate(context, block.data(), block.size()) == 1;
+}
+
+bool add(EVP_MD_CTX* context, std::initializer_list<Bytes> parts) {
+  return std::ranges::all_of(parts, [context](Bytes part) {
+    return EVP_DigestUpdate(context, part.data(), part.size()) == 1;
+  });
+}
+
 }  // namespace
+
+HashContext::HashContext() {
+  struct Free {
+    void operator()(EVP_MD_CTX* context) const noexcept { EVP_MD_CTX_free(context); }
+  };
+  thread_local const std::unique_ptr<EVP_MD_CTX, Free> of_this_thread(EVP_MD_CTX_new());
+  context_ = of_this_thread.get();
+}
+
+HashContext::~HashContext() { EVP_MD_CTX_reset(context_); }
 
 void Hmac::FreeState::operator()(EVP_MD_CTX* state) const noexcept { EVP_MD_CTX_free(state); }
 
 // The hash after `block`; null when OpenSSL fails.
 Hmac::State Hmac::state_after(Hash hash, Bytes block) {
   State state(EVP_MD_CTX_new());
-  if (state == nullptr || EVP_DigestInit_ex2(state.get(), algorithm(hash), nullptr) != 1 ||
-      EVP_DigestUpdate(state.get(), block.data(), block.size()) != 1) {
-    return nullptr;
-  }
+  if (state == nullptr || !begin(state.get(), hash, block)) return nullptr;
   return state;
 }
 
 Result<Hmac> Hmac::keyed(Hash hash, Bytes key) {
-  if (key.empty() || key.size() > kBlockOctets) {
-    return fail(Category::internal, "an HMAC key has 1 to 64 octets");
-  }
-  std::array<std::uint8_t, kBlockOctets> block{};
-  std::copy_n(key.data(), key.size(), block.data());
-  for (std::uint8_t& octet : block) octet ^= kInnerPad;
-  State inner = state_after(hash, block);
-  for (std::uint8_t& octet : block) octet ^= kInnerPad ^ kOuterPad;
-  State outer = state_after(hash, block);
-  wipe(block);
+  TRY(check_key(key));
+  KeyBlock block(key);
+  State inner = state_after(hash, block.inner());
+  State outer = state_after(hash, block.outer());
   if (inner == nullptr || outer == nullptr) return hash_failed();
   return Hmac(std::move(inner), std::move(outer));
 }
 
 // H(K XOR opad, H(K XOR ipad, parts)).
-Result<void> Hmac::compute(std::initializer_list<Bytes> parts, MutableBytes out) const {
-  const State state(EVP_MD_CTX_new());
-  if (state == nullptr || EVP_MD_CTX_copy_ex(state.get(), inner_.get()) != 1) return hash_failed();
-  for (const Bytes part : parts) {
-    if (EVP_DigestUpdate(state.get(), part.data(), part.size()) != 1) return hash_failed();
-  }
+Result<void> Hmac::compute(HashContext& borrowed, std::initializer_list<Bytes> parts,
+                           MutableBytes out) const {
+  EVP_MD_CTX* const context = borrowed.context_;
   unsigned int size = 0;
-  if (EVP_DigestFinal_ex(state.get(), out.data(), &size) != 1 ||
-      EVP_MD_CTX_copy_ex(state.get(), outer_.get()) != 1 ||
-      EVP_DigestUpdate(state.get(), out.data(), size) != 1 ||
-      EVP_DigestFinal_ex(state.get(), out.data(), &size) != 1) {
+  if (context == nullptr || EVP_MD_CTX_copy_ex(context, inner_.get()) != 1 ||
+      !add(context, parts) || EVP_DigestFinal_ex(context, out.data(), &size) != 1 ||
+      EVP_MD_CTX_copy_ex(context, outer_.get()) != 1 ||
+      EVP_DigestUpdate(context, out.data(), size) != 1 ||
+      EVP_DigestFinal_ex(context, out.data(), &size) != 1) {
+    return hash_failed();
+  }
+  return {};
+}
+
+Result<void> Hmac::once(Hash hash, Bytes key, std::initializer_list<Bytes> parts,
+                        MutableBytes out) {
+  TRY(check_key(key));
+  KeyBlock block(key);
+  const HashContext borrowed;
+  EVP_MD_CTX* const context = borrowed.context_;
+  unsigned int size = 0;
+  if (context == nullptr || !begin(context, hash, block.inner()) || !add(context, parts) ||
+      EVP_DigestFinal_ex(context, out.data(), &size) != 1 || !begin(context, hash, block.outer()) ||
+      EVP_DigestUpdate(context, out.data(), size) != 1 ||
+      EVP_DigestFinal_ex(context, out.data(), &size) != 1) {
     return hash_failed();
   }
   return {};

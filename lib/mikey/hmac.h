@@ -17,6 +17,22 @@ enum class Hash : std::uint8_t { sha_1, sha_256 };
 inline constexpr std::size_t kMaxHmacSize = 32;
 constexpr std::size_t hmac_size(Hash hash) noexcept { return hash == Hash::sha_1 ? 20 : 32; }
 
+// What hashes are computed in, one after the other: borrowed from this thread, so that it is not
+// made anew for each. Nothing of a key is left in it: OpenSSL wipes what it holds when the borrower
+// is done.
+class HashContext {
+ public:
+  HashContext();
+  ~HashContext();
+  HashContext(const HashContext&) = delete;
+  HashContext& operator=(const HashContext&) = delete;
+
+ private:
+  friend class Hmac;
+
+  EVP_MD_CTX* context_;  // null when OpenSSL has no memory for it
+};
+
 // A key that is ready for HMAC: the hash as it stands after K XOR ipad and after K XOR opad. Keying
 // OpenSSL's own HMAC takes longer than an HMAC, and most keys of MIKEY-TICKET are good for one to
 // three of them (docs/performance.md has the numbers).
@@ -28,7 +44,16 @@ class Hmac {
 
   // HMAC over the parts, one after the other. `out` has hmac_size(hash) octets and may be one of
   // the parts.
-  Result<void> compute(std::initializer_list<Bytes> parts, MutableBytes out) const;
+  Result<void> compute(HashContext& context, std::initializer_list<Bytes> parts,
+                       MutableBytes out) const;
+  Result<void> compute(std::initializer_list<Bytes> parts, MutableBytes out) const {
+    HashContext context;
+    return compute(context, parts, out);
+  }
+
+  // The same with a key that is good for this one HMAC: faster than to make it ready.
+  static Result<void> once(Hash hash, Bytes key, std::initializer_list<Bytes> parts,
+                           MutableBytes out);
 
  private:
   struct FreeState {

@@ -100,7 +100,8 @@ class Sorter {
 }  // namespace
 
 Result<Message> Message::parse(Bytes bytes) {
-  Message message;
+  Result<Message> parsed(std::in_place);  // a Message is large: never copied on its way out
+  Message& message = *parsed;
   message.bytes = bytes;
   ByteReader reader("MIKEY message", bytes);
   message.header = TRY(decode_header(reader));
@@ -109,7 +110,7 @@ Result<Message> Message::parse(Bytes bytes) {
   Sorter sorter(message);
   for (;;) {
     const Payload* payload = TRY(walker.next());
-    if (!payload) return message;
+    if (!payload) return parsed;
     TRY(sorter.put(*payload));
   }
 }

@@ -18,11 +18,12 @@ Result<void> xor_p(const Hmac& hmac, std::size_t size, Bytes label, MutableBytes
   std::array<std::uint8_t, kMaxHmacSize> block_buffer;
   const MutableBytes a(a_buffer.data(), size);
   const MutableBytes block(block_buffer.data(), size);
+  HashContext context;
   Bytes previous = label;  // A_0
   for (std::size_t done = 0; done < outkey.size(); done += size) {
-    TRY(hmac.compute({previous}, a));  // A_i = HMAC(s, A_(i-1)) [6043-6.1-02]
+    TRY(hmac.compute(context, {previous}, a));  // A_i = HMAC(s, A_(i-1)) [6043-6.1-02]
     previous = a;
-    TRY(hmac.compute({a, label}, block));
+    TRY(hmac.compute(context, {a, label}, block));
     const MutableBytes chunk = outkey.subspan(done, std::min(size, outkey.size() - done));
     std::ranges::transform(chunk, block, chunk.begin(), std::bit_xor());
   }

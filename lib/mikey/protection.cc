@@ -50,8 +50,8 @@ Result<Mac> compute_mac(const Suite& suite, const AuthKey& key,
                         std::initializer_list<Bytes> parts) {
   Mac mac;
   mac.size = suite.auth_octets;
-  const Hmac hmac = TRY(Hmac::keyed(hash_of(suite.mac), key.reveal()));
-  TRY(hmac.compute(parts, MutableBytes(mac.octets).first(mac.size)));
+  TRY(Hmac::once(hash_of(suite.mac), key.reveal(), parts,
+                 MutableBytes(mac.octets).first(mac.size)));
   return mac;
 }
 

@@ -174,10 +174,11 @@ Result<ByteVector> OpenedResolve::respond(const Environment& env, const Identity
   if (forking) {
     randr_kms = TRY(env.random.bytes(
         std::max({suite.key_octets, ticket_.mpkr.size(), longest_tgk(ticket_.session_keys)})));
+    session_keys.reserve(ticket_.session_keys.size());
     for (const SessionKey& key : ticket_.session_keys) {
+      SessionKey& forked = session_keys.emplace_back(key.clone());
       // [6043-4.2.3.5-11] [6043-6.10-03]
-      session_keys.push_back(
-          TRY(fork_session_key(policy().prf, key, responder.bytes(), randr_kms)));
+      TRY(fork_session_key(policy().prf, forked, responder.bytes(), randr_kms));
     }
     mpkr_forked = TRY(fork_mpkr(policy().prf, ticket_.mpkr, responder.bytes(), randr_kms));
   }

@@ -161,7 +161,8 @@ Result<TransferOffer::GenuineAnswer> TransferOffer::authenticate(Bytes transfer_
     const Bytes id_data = answer.peer.bytes();
     answer.mpk = TRY(fork_mpkr(prf, granted.mpkr, id_data, randr_kms));
     for (const SessionKey& key : granted.session_keys) {
-      answer.ticket_keys.push_back(TRY(fork_session_key(prf, key, id_data, randr_kms)));
+      SessionKey& forked = answer.ticket_keys.emplace_back(key.clone());
+      TRY(fork_session_key(prf, forked, id_data, randr_kms));
     }
   } else {
     answer.mpk = granted.mpki.clone();

@@ -1,50 +1,64 @@
-// Ratios that hold on a busy machine: two pieces of work run in turns, in short slices, and the
-// median of the slices' ratios counts.
+// Ratios that hold on a busy machine: two pieces of work run in turns, in short slices, timed by
+// the processor time of their thread, and the median of the slices' ratios counts.
 #pragma once
 
+#include <time.h>
+
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <string_view>
-#include <vector>
 
 namespace keystub::bench {
 
-// How often `work` runs in `length`, per second.
+inline std::chrono::nanoseconds thread_time() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
+
+// How long `work` takes, from as many runs as fit into `length`.
 template <class Work>
-double rate(std::chrono::nanoseconds length, Work& work) {
-  const auto begin = std::chrono::steady_clock::now();
+double seconds_per_run(std::chrono::nanoseconds length, Work& work) {
+  const auto begin = thread_time();
   std::size_t runs = 0;
   std::chrono::nanoseconds spent{};
   do {
     for (int i = 0; i < 16; ++i) work();
     runs += 16;
-    spent = std::chrono::steady_clock::now() - begin;
+    spent = thread_time() - begin;
   } while (spent < length);
-  return static_cast<double>(runs) / std::chrono::duration<double>(spent).count();
+  return std::chrono::duration<double>(spent).count() / static_cast<double>(runs);
 }
 
-// Prints how many times as long `work` takes as `yardstick`: `figure NAME VALUE`, with the rates
-// and the spread for a person.
-template <class Work, class Yardstick>
-void print_cost(std::string_view name, Work work, Yardstick yardstick) {
-  constexpr int kSlices = 9;
-  constexpr std::chrono::milliseconds kLength{200};
-  std::vector<double> ratios;
-  std::vector<double> rates;
-  for (int i = 0; i < kSlices; ++i) {
-    const double floor = rate(kLength, yardstick);
-    const double measured = rate(kLength, work);
-    ratios.push_back(floor / measured);
-    rates.push_back(measured);
+// Prints how many times as long `longer` takes as `shorter`: `figure NAME VALUE`, and before it,
+// for a person, both times and the spread. The two are named by what they do.
+template <class Longer, class Shorter>
+void print_ratio(std::string_view name, std::string_view longer_name, Longer longer,
+                 std::string_view shorter_name, Shorter shorter) {
+  constexpr std::size_t kSlices = 11;
+  constexpr std::chrono::milliseconds kLength{100};
+  constexpr double kMicro = 1e6;
+  const auto text = [](std::string_view view) { return static_cast<int>(view.size()); };
+  std::array<double, kSlices> longer_times;
+  std::array<double, kSlices> shorter_times;
+  std::array<double, kSlices> ratios;
+  for (std::size_t i = 0; i < kSlices; ++i) {
+    shorter_times[i] = seconds_per_run(kLength, shorter);
+    longer_times[i] = seconds_per_run(kLength, longer);
+    ratios[i] = longer_times[i] / shorter_times[i];
   }
-  std::ranges::sort(ratios);
-  std::ranges::sort(rates);
-  std::printf("%.*s: %.0f/s; cost in floors, %d slices: min %.2f, max %.2f\n",
-              static_cast<int>(name.size()), name.data(), rates[kSlices / 2], kSlices,
-              ratios.front(), ratios.back());
-  std::printf("figure %.*s %.3f\n", static_cast<int>(name.size()), name.data(),
-              ratios[kSlices / 2]);
+  const auto median = [](std::array<double, kSlices>& values) {
+    std::ranges::sort(values);
+    return values[kSlices / 2];
+  };
+  const double ratio = median(ratios);
+  std::printf("%.*s: %.*s %.3f us, %.*s %.3f us; ratio of %zu slices: min %.2f, max %.2f\n",
+              text(name), name.data(), text(longer_name), longer_name.data(),
+              median(longer_times) * kMicro, text(shorter_name), shorter_name.data(),
+              median(shorter_times) * kMicro, kSlices, ratios.front(), ratios.back());
+  std::printf("figure %.*s %.3f\n", text(name), name.data(), ratio);
 }
 
 }  // namespace keystub::bench

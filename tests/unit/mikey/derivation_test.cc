@@ -71,9 +71,9 @@ TEST(Forking, ChangesTgksToOnesOfTheSameLengthAndLeavesOtherKeysAsTheyAre) {
     for (const KeyType type : {tgk, tgk_salt, tek, tek_salt, gtgk, gtgk_salt}) {
       const SessionKey key{
           type, CarriedKey(ByteVector(octets, 5)), SaltKey(ByteVector(14, 6)), {1}};
-      const SessionKey forked =
-          fork_session_key(PrfFunc::hmac_sha_256, key, as_bytes("sip:bob@example.com"), kRandR)
-              .value();
+      SessionKey forked = key.clone();
+      fork_session_key(PrfFunc::hmac_sha_256, forked, as_bytes("sip:bob@example.com"), kRandR)
+          .value();
       EXPECT_EQ(forked.key.size(), octets);
       EXPECT_EQ(forked.key == key.key, !is_tgk(type)) << name_of(type);
       EXPECT_EQ(forked.salt, key.salt) << name_of(type);
