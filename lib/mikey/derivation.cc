@@ -134,45 +134,43 @@ Result<MessageKeys> derive_ticket_keys(const Suite& suite, const Prepared<Tpk>& 
 }
 
 Result<AuthKey> derive_initiator_data_key(const Suite& suite, const Mpk& mpkr) {
-  const Prf prf = TRY(Prf::keyed(suite.prf, mpkr.reveal()));
-  return derive<AuthKey>(prf, Label::initiator_data(KeyConstant::message_auth), suite.auth_octets);
+  return derive_once<AuthKey>(suite.prf, mpkr.reveal(),
+                              Label::initiator_data(KeyConstant::message_auth), suite.auth_octets);
 }
 
 Result<MpkPair> derive_mpk_pair(PrfFunc func, const Mpk& mpk, Bytes rand) {
-  const Prf prf = TRY(Prf::keyed(func, mpk.reveal()));
   MpkPair pair;
   Label label = Label::mpk(KeyConstant::mpki, rand);
-  pair.mpki = TRY(derive<Mpk>(prf, label, mpk.size()));
-  pair.mpkr = TRY(derive<Mpk>(prf, label.with(KeyConstant::mpkr), mpk.size()));
+  pair.mpki = TRY(derive_once<Mpk>(func, mpk.reveal(), label, mpk.size()));
+  pair.mpkr = TRY(derive_once<Mpk>(func, mpk.reveal(), label.with(KeyConstant::mpkr), mpk.size()));
   return pair;
 }
 
 Result<Mpk> fork_mpkr(PrfFunc func, const Mpk& mpkr, Bytes id_data, Bytes randr_kms) {
-  const Prf prf = TRY(Prf::keyed(func, mpkr.reveal()));
-  return derive<Mpk>(prf, Label::forking(KeyConstant::mpkr_forked, id_data, randr_kms),
-                     mpkr.size());
+  return derive_once<Mpk>(func, mpkr.reveal(),
+                          Label::forking(KeyConstant::mpkr_forked, id_data, randr_kms),
+                          mpkr.size());
 }
 
 Result<void> fork_session_key(PrfFunc func, SessionKey& key, Bytes id_data, Bytes randr_kms) {
   if (!is_tgk(key.type)) return {};  // TEKs and GTGKs shall not be forked (5.1.1)
-  const Prf prf = TRY(Prf::keyed(func, key.key.reveal()));
   const Label label = Label::forking(KeyConstant::tgk_forked, id_data, randr_kms);
-  key.key = TRY(derive<CarriedKey>(prf, label, key.key.size()));
+  key.key = TRY(derive_once<CarriedKey>(func, key.key.reveal(), label, key.key.size()));
   return {};
 }
 
 Result<Tek> derive_tek(PrfFunc func, const SessionKey& key, std::uint8_t cs_id, Bytes randr_i,
                        Bytes randr_r, std::size_t octets) {
   if (is_tek(key.type)) return Tek(key.key.reveal());
-  const Prf prf = TRY(Prf::keyed(func, key.key.reveal()));
-  return derive<Tek>(prf, Label::session(KeyConstant::tek, cs_id, randr_i, randr_r), octets);
+  return derive_once<Tek>(func, key.key.reveal(),
+                          Label::session(KeyConstant::tek, cs_id, randr_i, randr_r), octets);
 }
 
 Result<SaltKey> derive_session_salt(PrfFunc func, const SessionKey& key, std::uint8_t cs_id,
                                     Bytes randr_i, Bytes randr_r, std::size_t octets) {
-  const Prf prf = TRY(Prf::keyed(func, key.key.reveal()));
-  return derive<SaltKey>(prf, Label::session(KeyConstant::session_salt, cs_id, randr_i, randr_r),
-                         octets);
+  return derive_once<SaltKey>(func, key.key.reveal(),
+                              Label::session(KeyConstant::session_salt, cs_id, randr_i, randr_r),
+                              octets);
 }
 
 }  // namespace keystub::mikey

@@ -75,6 +75,13 @@ Result<Key> derive(const Prf& prf, const Label& label, std::size_t octets) {
   return key;
 }
 
+template <class Key>
+Result<Key> derive_once(PrfFunc func, Bytes inkey, const Label& label, std::size_t octets) {
+  Key key(octets);
+  KEYSTUB_TRY(Prf::derive_once(func, inkey, label.bytes(), key.reveal_mutable()));
+  return key;
+}
+
 // The keys that protect one message of an exchange.
 struct MessageKeys {
   AuthKey auth;

@@ -113,11 +113,10 @@ Result<void> Hmac::compute(HashContext& borrowed, std::initializer_list<Bytes> p
   return {};
 }
 
-Result<void> Hmac::once(Hash hash, Bytes key, std::initializer_list<Bytes> parts,
-                        MutableBytes out) {
+Result<void> Hmac::once(HashContext& borrowed, Hash hash, Bytes key,
+                        std::initializer_list<Bytes> parts, MutableBytes out) {
   TRY(check_key(key));
   KeyBlock block(key);
-  const HashContext borrowed;
   EVP_MD_CTX* const context = borrowed.context_;
   unsigned int size = 0;
   if (context == nullptr || !begin(context, hash, block.inner()) || !add(context, parts) ||

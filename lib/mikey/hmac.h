@@ -34,8 +34,8 @@ class HashContext {
 };
 
 // A key that is ready for HMAC: the hash as it stands after K XOR ipad and after K XOR opad. Keying
-// OpenSSL's own HMAC takes longer than an HMAC, and most keys of MIKEY-TICKET are good for one to
-// three of them (docs/performance.md has the numbers).
+// OpenSSL's own HMAC takes longer than an HMAC, and few keys of MIKEY-TICKET are good for many
+// (docs/performance.md).
 // OpenSSL wipes the two states when this is dropped. Threads: compute() from several at once.
 class Hmac {
  public:
@@ -51,9 +51,9 @@ class Hmac {
     return compute(context, parts, out);
   }
 
-  // The same with a key that is good for this one HMAC: faster than to make it ready.
-  static Result<void> once(Hash hash, Bytes key, std::initializer_list<Bytes> parts,
-                           MutableBytes out);
+  // The same with a key that is good for one HMAC or a few: faster than to make it ready.
+  static Result<void> once(HashContext& context, Hash hash, Bytes key,
+                           std::initializer_list<Bytes> parts, MutableBytes out);
 
  private:
   struct FreeState {

@@ -12,18 +12,18 @@ namespace {
 // Half the input block of the hash: how long the parts s_i of the inkey are.
 constexpr std::size_t kBlockOctets = 32;
 
-// XORs P(s, label, m) into `outkey`, where `hmac` is keyed with s.
-Result<void> xor_p(const Hmac& hmac, std::size_t size, Bytes label, MutableBytes outkey) {
+// XORs P(s, label, m) into `outkey`, where `hmac` computes HMACs of `size` octets with the key s.
+template <class HmacWithKey>
+Result<void> xor_p(std::size_t size, const HmacWithKey& hmac, Bytes label, MutableBytes outkey) {
   std::array<std::uint8_t, kMaxHmacSize> a_buffer;
   std::array<std::uint8_t, kMaxHmacSize> block_buffer;
   const MutableBytes a(a_buffer.data(), size);
   const MutableBytes block(block_buffer.data(), size);
-  HashContext context;
   Bytes previous = label;  // A_0
   for (std::size_t done = 0; done < outkey.size(); done += size) {
-    TRY(hmac.compute(context, {previous}, a));  // A_i = HMAC(s, A_(i-1)) [6043-6.1-02]
+    TRY(hmac({previous}, a));  // A_i = HMAC(s, A_(i-1)) [6043-6.1-02]
     previous = a;
-    TRY(hmac.compute(context, {a, label}, block));
+    TRY(hmac({a, label}, block));
     const MutableBytes chunk = outkey.subspan(done, std::min(size, outkey.size() - done));
     std::ranges::transform(chunk, block, chunk.begin(), std::bit_xor());
   }
@@ -32,18 +32,27 @@ Result<void> xor_p(const Hmac& hmac, std::size_t size, Bytes label, MutableBytes
   return {};
 }
 
-}  // namespace
-
-Result<Prf> Prf::keyed(PrfFunc func, Bytes inkey) {
+// The hash of `func`, with which `inkey` can be used.
+Result<Hash> hash_for(PrfFunc func, Bytes inkey) {
   if (func != PrfFunc::mikey_1 && func != PrfFunc::hmac_sha_256) {
     return fail(Category::denied, "PRF " + std::to_string(static_cast<int>(func)) +
                                       " is not supported; use MIKEY-1 or PRF-HMAC-SHA-256");
   }
   if (inkey.empty()) return fail(Category::internal, "a key derivation was given an empty key");
-  Prf prf(func == PrfFunc::mikey_1 ? Hash::sha_1 : Hash::sha_256);  // [6043-6.1-03] [3830-4.2.2-02]
+  return func == PrfFunc::mikey_1 ? Hash::sha_1 : Hash::sha_256;  // [6043-6.1-03] [3830-4.2.2-02]
+}
+
+// s_i, which starts at `start`.
+Bytes block_at(Bytes inkey, std::size_t start) {
+  return inkey.subspan(start, std::min(kBlockOctets, inkey.size() - start));
+}
+
+}  // namespace
+
+Result<Prf> Prf::keyed(PrfFunc func, Bytes inkey) {
+  Prf prf(TRY(hash_for(func, inkey)));
   for (std::size_t start = 0; start < inkey.size(); start += kBlockOctets) {
-    auto block =
-        Hmac::keyed(prf.hash_, inkey.subspan(start, std::min(kBlockOctets, inkey.size() - start)));
+    auto block = Hmac::keyed(prf.hash_, block_at(inkey, start));
     if (!block) return std::unexpected(std::move(block).error());
     if (start == 0) {
       prf.first_block_.emplace(std::move(*block));
@@ -60,9 +69,32 @@ Result<SharedPrf> share_prf(PrfFunc func, Bytes inkey) {
 
 Result<void> Prf::derive(Bytes label, MutableBytes outkey) const {
   std::ranges::fill(outkey, std::uint8_t{0});
-  const std::size_t size = hmac_size(hash_);  // [6043-6.1-04]
-  TRY(xor_p(*first_block_, size, label, outkey));
-  for (const Hmac& block : other_blocks_) TRY(xor_p(block, size, label, outkey));
+  HashContext context;
+  const auto xor_block = [&](const Hmac& block) {
+    return xor_p(
+        hmac_size(hash_),  // [6043-6.1-04]
+        [&](std::initializer_list<Bytes> parts, MutableBytes out) {
+          return block.compute(context, parts, out);
+        },
+        label, outkey);
+  };
+  TRY(xor_block(*first_block_));
+  for (const Hmac& block : other_blocks_) TRY(xor_block(block));
+  return {};
+}
+
+Result<void> Prf::derive_once(PrfFunc func, Bytes inkey, Bytes label, MutableBytes outkey) {
+  const Hash hash = TRY(hash_for(func, inkey));
+  std::ranges::fill(outkey, std::uint8_t{0});
+  HashContext context;
+  for (std::size_t start = 0; start < inkey.size(); start += kBlockOctets) {
+    TRY(xor_p(
+        hmac_size(hash),
+        [&](std::initializer_list<Bytes> parts, MutableBytes out) {
+          return Hmac::once(context, hash, block_at(inkey, start), parts, out);
+        },
+        label, outkey));
+  }
   return {};
 }
 

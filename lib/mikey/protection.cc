@@ -50,7 +50,8 @@ Result<Mac> compute_mac(const Suite& suite, const AuthKey& key,
                         std::initializer_list<Bytes> parts) {
   Mac mac;
   mac.size = suite.auth_octets;
-  TRY(Hmac::once(hash_of(suite.mac), key.reveal(), parts,
+  HashContext context;
+  TRY(Hmac::once(context, hash_of(suite.mac), key.reveal(), parts,
                  MutableBytes(mac.octets).first(mac.size)));
   return mac;
 }

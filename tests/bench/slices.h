@@ -37,8 +37,8 @@ double seconds_per_run(std::chrono::nanoseconds length, Work& work) {
 template <class Longer, class Shorter>
 void print_ratio(std::string_view name, std::string_view longer_name, Longer longer,
                  std::string_view shorter_name, Shorter shorter) {
-  constexpr std::size_t kSlices = 11;
-  constexpr std::chrono::milliseconds kLength{100};
+  constexpr std::size_t kSlices = 51;
+  constexpr std::chrono::milliseconds kLength{20};
   constexpr double kMicro = 1e6;
   const auto text = [](std::string_view view) { return static_cast<int>(view.size()); };
   std::array<double, kSlices> longer_times;

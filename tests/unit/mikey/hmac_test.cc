@@ -39,8 +39,9 @@ TEST(Hmac, AgreesWithOpenSslForEveryLengthOfKeyAndSplitOfTheText) {
         ASSERT_TRUE(hmac.compute({whole.first(split), whole.subspan(split)}, mac).has_value());
         EXPECT_EQ(mac, expected) << size << " octets of key, split at " << split;
         ByteVector once(hmac_size(hash));
-        ASSERT_TRUE(
-            Hmac::once(hash, key, {whole.first(split), whole.subspan(split)}, once).has_value());
+        HashContext context;
+        ASSERT_TRUE(Hmac::once(context, hash, key, {whole.first(split), whole.subspan(split)}, once)
+                        .has_value());
         EXPECT_EQ(once, expected) << size << " octets of key, split at " << split;
       }
     }
@@ -51,8 +52,9 @@ TEST(Hmac, RefusesKeysThatItCannotTake) {
   EXPECT_FALSE(Hmac::keyed(Hash::sha_256, {}).has_value());
   EXPECT_FALSE(Hmac::keyed(Hash::sha_256, counting(65, 0)).has_value());
   ByteVector mac(32);
-  EXPECT_FALSE(Hmac::once(Hash::sha_256, {}, {}, mac).has_value());
-  EXPECT_FALSE(Hmac::once(Hash::sha_256, counting(65, 0), {}, mac).has_value());
+  HashContext context;
+  EXPECT_FALSE(Hmac::once(context, Hash::sha_256, {}, {}, mac).has_value());
+  EXPECT_FALSE(Hmac::once(context, Hash::sha_256, counting(65, 0), {}, mac).has_value());
 }
 
 TEST(Hmac, OneKeyServesSeveralThreads) {
