@@ -102,14 +102,15 @@ namespace {
 // The keys of a message or ticket. `label` has any constant.
 Result<MessageKeys> derive_keys(const Suite& suite, const Prf& inkey, Protects protects,
                                 Label label) {
-  MessageKeys keys;
+  Result<MessageKeys> keys(std::in_place);
   if (protects == Protects::integrity_and_keys) {
-    keys.encr =
+    keys->encr =
         TRY(derive<EncrKey>(inkey, label.with(KeyConstant::message_encr), suite.key_octets));
-    keys.salt =
+    keys->salt =
         TRY(derive<SaltKey>(inkey, label.with(KeyConstant::message_salt), salt_octets(suite.encr)));
   }
-  keys.auth = TRY(derive<AuthKey>(inkey, label.with(KeyConstant::message_auth), suite.auth_octets));
+  keys->auth =
+      TRY(derive<AuthKey>(inkey, label.with(KeyConstant::message_auth), suite.auth_octets));
   return keys;
 }
 
@@ -139,10 +140,10 @@ Result<AuthKey> derive_initiator_data_key(const Suite& suite, const Mpk& mpkr) {
 }
 
 Result<MpkPair> derive_mpk_pair(PrfFunc func, const Mpk& mpk, Bytes rand) {
-  MpkPair pair;
+  Result<MpkPair> pair(std::in_place);
   Label label = Label::mpk(KeyConstant::mpki, rand);
-  pair.mpki = TRY(derive_once<Mpk>(func, mpk.reveal(), label, mpk.size()));
-  pair.mpkr = TRY(derive_once<Mpk>(func, mpk.reveal(), label.with(KeyConstant::mpkr), mpk.size()));
+  pair->mpki = TRY(derive_once<Mpk>(func, mpk.reveal(), label, mpk.size()));
+  pair->mpkr = TRY(derive_once<Mpk>(func, mpk.reveal(), label.with(KeyConstant::mpkr), mpk.size()));
   return pair;
 }
 

@@ -67,18 +67,18 @@ class Label {
 using AuthKey = Secret<struct AuthKeyTag>;
 using EncrKey = Secret<struct EncrKeyTag>;
 
-// One derivation into a fresh secret.
+// One derivation into a fresh secret, which is made in its place: a move would have to wipe it.
 template <class Key>
 Result<Key> derive(const Prf& prf, const Label& label, std::size_t octets) {
-  Key key(octets);
-  KEYSTUB_TRY(prf.derive(label.bytes(), key.reveal_mutable()));
+  Result<Key> key(std::in_place, octets);
+  KEYSTUB_TRY(prf.derive(label.bytes(), key->reveal_mutable()));
   return key;
 }
 
 template <class Key>
 Result<Key> derive_once(PrfFunc func, Bytes inkey, const Label& label, std::size_t octets) {
-  Key key(octets);
-  KEYSTUB_TRY(Prf::derive_once(func, inkey, label.bytes(), key.reveal_mutable()));
+  Result<Key> key(std::in_place, octets);
+  KEYSTUB_TRY(Prf::derive_once(func, inkey, label.bytes(), key->reveal_mutable()));
   return key;
 }
 

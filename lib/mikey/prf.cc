@@ -12,9 +12,11 @@ namespace {
 // Half the input block of the hash: how long the parts s_i of the inkey are.
 constexpr std::size_t kBlockOctets = 32;
 
-// XORs P(s, label, m) into `outkey`, where `hmac` computes HMACs of `size` octets with the key s.
+// P(s, label, m), where `hmac` computes HMACs of `size` octets with the key s. Written to `outkey`
+// for the first part of the inkey, XORed into it for the others.
 template <class HmacWithKey>
-Result<void> xor_p(std::size_t size, const HmacWithKey& hmac, Bytes label, MutableBytes outkey) {
+Result<void> add_p(bool first, std::size_t size, const HmacWithKey& hmac, Bytes label,
+                   MutableBytes outkey) {
   std::array<std::uint8_t, kMaxHmacSize> a_buffer;
   std::array<std::uint8_t, kMaxHmacSize> block_buffer;
   const MutableBytes a(a_buffer.data(), size);
@@ -25,7 +27,11 @@ Result<void> xor_p(std::size_t size, const HmacWithKey& hmac, Bytes label, Mutab
     previous = a;
     TRY(hmac({a, label}, block));
     const MutableBytes chunk = outkey.subspan(done, std::min(size, outkey.size() - done));
-    std::ranges::transform(chunk, block, chunk.begin(), std::bit_xor());
+    if (first) {
+      std::ranges::copy(block.first(chunk.size()), chunk.begin());
+    } else {
+      std::ranges::transform(chunk, block, chunk.begin(), std::bit_xor());
+    }
   }
   wipe(a_buffer);
   wipe(block_buffer);
@@ -68,28 +74,26 @@ Result<SharedPrf> share_prf(PrfFunc func, Bytes inkey) {
 }
 
 Result<void> Prf::derive(Bytes label, MutableBytes outkey) const {
-  std::ranges::fill(outkey, std::uint8_t{0});
   HashContext context;
-  const auto xor_block = [&](const Hmac& block) {
-    return xor_p(
-        hmac_size(hash_),  // [6043-6.1-04]
+  const auto add_block = [&](bool first, const Hmac& block) {
+    return add_p(
+        first, hmac_size(hash_),  // [6043-6.1-04]
         [&](std::initializer_list<Bytes> parts, MutableBytes out) {
           return block.compute(context, parts, out);
         },
         label, outkey);
   };
-  TRY(xor_block(*first_block_));
-  for (const Hmac& block : other_blocks_) TRY(xor_block(block));
+  TRY(add_block(true, *first_block_));
+  for (const Hmac& block : other_blocks_) TRY(add_block(false, block));
   return {};
 }
 
 Result<void> Prf::derive_once(PrfFunc func, Bytes inkey, Bytes label, MutableBytes outkey) {
   const Hash hash = TRY(hash_for(func, inkey));
-  std::ranges::fill(outkey, std::uint8_t{0});
   HashContext context;
   for (std::size_t start = 0; start < inkey.size(); start += kBlockOctets) {
-    TRY(xor_p(
-        hmac_size(hash),
+    TRY(add_p(
+        start == 0, hmac_size(hash),
         [&](std::initializer_list<Bytes> parts, MutableBytes out) {
           return Hmac::once(context, hash, block_at(inkey, start), parts, out);
         },

@@ -28,7 +28,8 @@ std::unexpected<Error> invalid_ticket(std::string text, Place place) {
 
 Result<TicketKeys> make_ticket_keys(RandomSource& random, const Suite& suite,
                                     const std::vector<KeyWish>& wishes, std::size_t tpk_octets) {
-  TicketKeys keys;
+  Result<TicketKeys> made(std::in_place);
+  TicketKeys& keys = *made;
   keys.mpk_spi.resize(mpk_spi_octets(suite.encr));
   keys.mpk = Mpk(suite.key_octets);
   keys.session_keys.reserve(wishes.size());
@@ -45,7 +46,7 @@ Result<TicketKeys> make_ticket_keys(RandomSource& random, const Suite& suite,
   }
   draws.emplace_back(keys.rand);
   TRY(random.fill_each(draws));
-  return keys;
+  return made;
 }
 
 Result<SealedTicket> seal_ticket(const Suite& suite, const TicketPolicy& policy,
