@@ -4,11 +4,12 @@
 
 #include <time.h>
 
-#include <algorithm>
-#include <array>
 #include <chrono>
 #include <cstdio>
 #include <string_view>
+#include <vector>
+
+#include "tests/bench/figures.h"
 
 namespace keystub::bench {
 
@@ -41,24 +42,18 @@ void print_ratio(std::string_view name, std::string_view longer_name, Longer lon
   constexpr std::chrono::milliseconds kLength{20};
   constexpr double kMicro = 1e6;
   const auto text = [](std::string_view view) { return static_cast<int>(view.size()); };
-  std::array<double, kSlices> longer_times;
-  std::array<double, kSlices> shorter_times;
-  std::array<double, kSlices> ratios;
+  std::vector<double> longer_times;
+  std::vector<double> shorter_times;
+  std::vector<double> ratios;
   for (std::size_t i = 0; i < kSlices; ++i) {
-    shorter_times[i] = seconds_per_run(kLength, shorter);
-    longer_times[i] = seconds_per_run(kLength, longer);
-    ratios[i] = longer_times[i] / shorter_times[i];
+    shorter_times.push_back(seconds_per_run(kLength, shorter));
+    longer_times.push_back(seconds_per_run(kLength, longer));
+    ratios.push_back(longer_times.back() / shorter_times.back());
   }
-  const auto median = [](std::array<double, kSlices>& values) {
-    std::ranges::sort(values);
-    return values[kSlices / 2];
-  };
-  const double ratio = median(ratios);
-  std::printf("%.*s: %.*s %.3f us, %.*s %.3f us; ratio of %zu slices: min %.2f, max %.2f\n",
-              text(name), name.data(), text(longer_name), longer_name.data(),
-              median(longer_times) * kMicro, text(shorter_name), shorter_name.data(),
-              median(shorter_times) * kMicro, kSlices, ratios.front(), ratios.back());
-  std::printf("figure %.*s %.3f\n", text(name), name.data(), ratio);
+  std::printf("%.*s: %.*s %.3f us, %.*s %.3f us\n", text(name), name.data(), text(longer_name),
+              longer_name.data(), spread_of(longer_times).median * kMicro, text(shorter_name),
+              shorter_name.data(), spread_of(shorter_times).median * kMicro);
+  print_figure(name, spread_of(ratios));
 }
 
 }  // namespace keystub::bench

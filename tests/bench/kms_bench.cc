@@ -1,0 +1,268 @@
+// The KMS: its throughput and latency against an RPC that does nothing, against one that does its
+// cryptography, and against MIT Kerberos; and what a million identities cost. docs/performance.md
+// says how each figure is made.
+#include <cstdint>
+#include <cstdio>
+
+#include "service/command_line.h"
+#include "tests/bench/figures.h"
+#include "tests/bench/krb5_kdc.h"
+#include "tests/bench/ticket_load.h"
+#include "tests/support/temp_dir.h"
+
+namespace keystub::bench {
+namespace {
+
+// Messages that are built and sent together to fill the cache: they must not grow older than the
+// clock skew.
+constexpr std::size_t kAtOnce = 20'000;
+
+struct Options {
+  std::int64_t slices = 7;
+  std::int64_t slice_ms = 3000;
+  std::int64_t identities = 100'000;
+  std::int64_t many_identities = 1'000'000;
+  std::string data;
+  std::vector<std::string> parts;
+
+  std::chrono::milliseconds length() const { return std::chrono::milliseconds(slice_ms); }
+  std::size_t count() const { return static_cast<std::size_t>(slices); }
+  bool wants(std::string_view part) const {
+    return parts.empty() || std::ranges::find(parts, part) != parts.end();
+  }
+};
+
+// One server and the connections to it. The KMS takes each message once; the echoes do not look.
+struct Target {
+  TicketLoad load;
+  bool repeat;
+
+  double run(LoadPlan plan, std::span<const TicketCall> calls) {
+    plan.repeat = repeat;
+    return load.run(plan, calls);
+  }
+};
+
+std::size_t calls_for(double per_second, std::chrono::duration<double> length) {
+  return static_cast<std::size_t>(1.5 * per_second * length.count()) + 1024;
+}
+
+// The KMS in its house, known to all clients: every identity has been asked for, as far as the
+// cache of keys goes, and there are tickets to resolve.
+class KmsUnderLoad {
+ public:
+  KmsUnderLoad(const Options& options, std::size_t identities)
+      : options_(options), house_(options.data, identities) {
+    house_.start();
+    kms_ =
+        std::make_unique<Target>(Target{TicketLoad(house_.address(), house_.tls("ca.pem")), false});
+  }
+
+  KmsHouse& house() { return house_; }
+  Target& kms() { return *kms_; }
+
+  // Returns requests per second.
+  double warm_up() {
+    constexpr std::size_t kTickets = 4096;
+    const LoadPlan plan{.length = std::chrono::minutes(5)};
+    double per_second = 0;
+    for (std::size_t done = 0; done < house_.identities(); done += kAtOnce) {
+      const std::size_t count = std::min(kAtOnce, house_.identities() - done);
+      per_second = kms_->run(plan, house_.requests_of_each(done, count));
+    }
+    kms_->run(plan, house_.requests_for_tickets(kTickets));
+    return per_second;
+  }
+
+  std::vector<TicketCall> calls(TicketExchange exchange, double per_second) {
+    const std::size_t count = calls_for(per_second, options_.length());
+    return exchange == TicketExchange::request ? house_.requests(count) : house_.resolves(count);
+  }
+
+ private:
+  const Options& options_;
+  KmsHouse house_;
+  std::unique_ptr<Target> kms_;
+};
+
+// The two echoes, with answers that the KMS gave.
+class Echoes {
+ public:
+  explicit Echoes(KmsUnderLoad& kms) {
+    const LoadPlan request{.outstanding = 1, .length = std::chrono::seconds(10)};
+    LoadPlan resolve = request;
+    resolve.exchange = TicketExchange::resolve;
+    kms.kms().run(request, kms.house().requests(1));
+    folder_.write("request_resp", kms.kms().load.last_answer());
+    kms.kms().run(resolve, kms.house().resolves(1));
+    folder_.write("resolve_resp", kms.kms().load.last_answer());
+    empty_ = start("empty", kms.house());
+    crypto_ = start("crypto", kms.house());
+  }
+  Target& empty() { return *empty_; }
+  Target& crypto() { return *crypto_; }
+
+ private:
+  std::unique_ptr<Target> start(const char* kind, const KmsHouse& house) {
+    servers_.push_back(std::make_unique<ChildProcess>(
+        std::vector<std::string>{program("bench-kms-echo"), kind, house.tls(""),
+                                 folder_ / "request_resp", folder_ / "resolve_resp"}));
+    return std::make_unique<Target>(
+        Target{TicketLoad(servers_.back()->line(), house.tls("ca.pem")), true});
+  }
+
+  testing::TempDir folder_;
+  std::vector<std::unique_ptr<ChildProcess>> servers_;
+  std::unique_ptr<Target> empty_;
+  std::unique_ptr<Target> crypto_;
+};
+
+// One kind of load on KMS and echoes in turns. Returns the KMS's median rate.
+double compare(const Options& options, const std::string& name, const LoadPlan& plan,
+               KmsUnderLoad& kms, Echoes& echoes, double expected_rate) {
+  std::vector<double> rates, crypto_rates, empty_rates, against_crypto, against_empty;
+  for (std::size_t i = 0; i < options.count(); ++i) {
+    const auto calls = kms.calls(plan.exchange, expected_rate);
+    crypto_rates.push_back(echoes.crypto().run(plan, calls));
+    empty_rates.push_back(echoes.empty().run(plan, calls));
+    rates.push_back(kms.kms().run(plan, calls));
+    against_crypto.push_back(rates.back() / crypto_rates.back());
+    against_empty.push_back(rates.back() / empty_rates.back());
+  }
+  const double rate = spread_of(rates).median;
+  std::printf("%s: per second: KMS %.0f, crypto echo %.0f, empty echo %.0f\n", name.c_str(), rate,
+              spread_of(crypto_rates).median, spread_of(empty_rates).median);
+  const bool stream = plan.transport == Transport::stream;
+  print_figure(name + (stream ? ".vs_crypto_stream" : ".vs_crypto_echo"),
+               spread_of(against_crypto));
+  print_figure(name + ".vs_echo", spread_of(against_empty));
+  return rate;
+}
+
+void compare_stream_and_unary(const Options& options, const LoadPlan& stream, KmsUnderLoad& kms,
+                              double rate) {
+  LoadPlan unary = stream;
+  unary.transport = Transport::unary;
+  std::vector<double> ratios;
+  for (std::size_t i = 0; i < options.count(); ++i) {
+    const double unary_rate = kms.kms().run(unary, kms.calls(stream.exchange, rate));
+    ratios.push_back(kms.kms().run(stream, kms.calls(stream.exchange, rate)) / unary_rate);
+  }
+  print_figure("kms.stream.vs_unary", spread_of(ratios));
+}
+
+void print_fewer_outstanding(LoadPlan plan, KmsUnderLoad& kms, Echoes& echoes, double rate) {
+  for (const std::size_t outstanding : {1U, 64U}) {
+    plan.outstanding = outstanding;
+    const auto calls = kms.calls(plan.exchange, rate);
+    const double crypto = echoes.crypto().run(plan, calls);
+    const double empty = echoes.empty().run(plan, calls);
+    const double own = kms.kms().run(plan, calls);
+    std::printf(
+        "kms.request with %zu outstanding: per second: KMS %.0f, crypto echo %.0f, empty "
+        "echo %.0f\n",
+        outstanding, own, crypto, empty);
+  }
+}
+
+void compare_latency(const Options& options, LoadPlan plan, KmsUnderLoad& kms, Echoes& echoes,
+                     double peak) {
+  constexpr double kMilli = 1e3;
+  std::vector<double> own, echo, ratios;
+  for (std::size_t i = 0; i < options.count(); ++i) {
+    const auto calls = kms.calls(plan.exchange, peak);
+    plan.repeat = true;
+    echo.push_back(echoes.empty().load.p99(plan, calls, peak / 2));
+    plan.repeat = false;
+    own.push_back(kms.kms().load.p99(plan, calls, peak / 2));
+    ratios.push_back(own.back() / echo.back());
+  }
+  std::printf("kms.p99: %.0f per second: KMS %.2f ms, empty echo %.2f ms\n", peak / 2,
+              spread_of(own).median * kMilli, spread_of(echo).median * kMilli);
+  print_figure("kms.p99.vs_echo", spread_of(ratios));
+}
+
+// A server of another kind: not in the same slice of time, but in turns with the KMS.
+void compare_with_kerberos(const Options& options, const LoadPlan& plan, KmsUnderLoad& kms,
+                           double rate) {
+  Krb5Kdc kdc;
+  std::vector<double> ratios, rates;
+  for (std::size_t i = 0; i < options.count(); ++i) {
+    double best = 0;
+    for (const std::size_t clients : {2U, 4U, 8U})
+      best = std::max(best, kdc.run(clients, options.length()));
+    rates.push_back(best);
+    ratios.push_back(kms.kms().run(plan, kms.calls(plan.exchange, rate)) / best);
+  }
+  std::printf("krb5kdc: %.0f TGS exchanges per second\n", spread_of(rates).median);
+  print_figure("kms.request.vs_krb5kdc", spread_of(ratios));
+}
+
+void compare_sizes(const Options& options, const LoadPlan& plan) {
+  KmsUnderLoad thousand(options, 1000);
+  const double rate = thousand.warm_up();
+  std::vector<double> starts;
+  KmsHouse million(options.data, static_cast<std::size_t>(options.many_identities));
+  for (std::size_t i = 0; i < options.count(); ++i) {
+    starts.push_back(million.start());
+    if (i + 1 < options.count()) million.stop();
+  }
+  Target target{TicketLoad(million.address(), million.tls("ca.pem")), false};
+  // What the cache holds is drawn as the rest is.
+  for (int i = 0; i < 10; ++i) {
+    target.run({.length = std::chrono::minutes(5)}, million.requests(kAtOnce));
+  }
+  std::vector<double> ratios;
+  for (std::size_t i = 0; i < options.count(); ++i) {
+    const double few = thousand.kms().run(plan, thousand.calls(plan.exchange, rate));
+    ratios.push_back(target.run(plan, million.requests(calls_for(rate, options.length()))) / few);
+  }
+  print_figure("kms.million.vs_thousand", spread_of(ratios));
+  print_figure("kms.million.start_s", spread_of(starts));
+  constexpr double kMib = 1024;
+  print_figure("kms.million.rss_anon_mib",
+               static_cast<double>(million.server().status_kib("RssAnon")) / kMib);
+}
+
+int run(const Options& options) {
+  const LoadPlan request{.length = options.length()};
+  LoadPlan resolve = request;
+  resolve.exchange = TicketExchange::resolve;
+  LoadPlan stream = request;
+  stream.transport = Transport::stream;
+  if (options.wants("rate") || options.wants("latency") || options.wants("krb5")) {
+    KmsUnderLoad kms(options, static_cast<std::size_t>(options.identities));
+    double rate = kms.warm_up();
+    Echoes echoes(kms);
+    if (options.wants("rate")) {
+      rate = compare(options, "kms.request", request, kms, echoes, rate);
+      compare(options, "kms.resolve", resolve, kms, echoes, rate);
+      const double streamed = compare(options, "kms.stream", stream, kms, echoes, 2 * rate);
+      compare_stream_and_unary(options, stream, kms, streamed);
+      print_fewer_outstanding(request, kms, echoes, rate);
+    }
+    if (options.wants("latency")) compare_latency(options, request, kms, echoes, rate);
+    if (options.wants("krb5")) compare_with_kerberos(options, request, kms, rate);
+  }
+  if (options.wants("million")) compare_sizes(options, request);
+  return 0;
+}
+
+}  // namespace
+}  // namespace keystub::bench
+
+int main(int argc, char** argv) {
+  using namespace keystub;
+  bench::Options options;
+  options.data = bench::program("../bench-data").lexically_normal().string();
+  service::CommandLine command_line("bench-kms", "Measures kms-server: docs/performance.md.");
+  command_line.top()
+      .option("--slices", options.slices, "how many of each")
+      .option("--slice-ms", options.slice_ms, "how long each is, in milliseconds")
+      .option("--identities", options.identities, "in the KMS that is compared")
+      .option("--many-identities", options.many_identities, "in the KMS that has a million")
+      .option("--data", options.data, "where the databases are kept for the next run")
+      .option("--part", options.parts, "only this one: rate, latency, krb5, million")
+      .action([&] { return bench::run(options); });
+  return command_line.run(argc, argv);
+}
