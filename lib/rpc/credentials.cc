@@ -3,12 +3,16 @@
 
 #include <fstream>
 #include <iterator>
+#include <string>
 #include <utility>
 
 #include <grpcpp/security/tls_certificate_provider.h>
 #include <grpcpp/security/tls_credentials_options.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
+
+#include "base/clock.h"
+#include "rpc/revocation.h"
 
 namespace keystub::rpc {
 namespace {
@@ -64,6 +68,30 @@ Result<void> check_pair(const Path& certificate_file, const Path& key_file) {
   return {};
 }
 
+// Asked after the chain was verified, for clients that presented a certificate.
+class RevocationVerifier final : public grpc::experimental::ExternalCertificateVerifier {
+ public:
+  explicit RevocationVerifier(std::unique_ptr<RevocationLists> lists) : lists_(std::move(lists)) {}
+
+  bool Verify(grpc::experimental::TlsCustomVerificationCheckRequest* request,
+              std::function<void(grpc::Status)>, grpc::Status* sync_status) override {
+    const grpc::string_ref leaf = request->peer_cert();
+    if (leaf.empty()) return true;  // it presented none
+    // On the server's side OpenSSL leaves the peer's own certificate out of the chain.
+    const grpc::string_ref chain = request->peer_cert_full_chain();
+    std::string pem(leaf.data(), leaf.size());
+    pem.append("\n").append(chain.data(), chain.size());
+    const auto good = lists_->check(pem, clock_.now());
+    if (!good) *sync_status = {grpc::StatusCode::UNAUTHENTICATED, good.error().text()};
+    return true;
+  }
+  void Cancel(grpc::experimental::TlsCustomVerificationCheckRequest*) override {}
+
+ private:
+  const SystemClock clock_;
+  const std::unique_ptr<RevocationLists> lists_;
+};
+
 unsigned interval(std::chrono::seconds time) { return static_cast<unsigned>(time.count()); }
 
 }  // namespace
@@ -88,6 +116,10 @@ Result<std::shared_ptr<grpc::ServerCredentials>> server_credentials(const Server
     case ClientCertificate::required:
       options.set_cert_request_type(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
       break;
+  }
+  if (asks && !tls.crl.empty()) {
+    options.set_certificate_verifier(RevocationVerifier::Create<RevocationVerifier>(
+        TRY(RevocationLists::open(tls.crl, tls.ca))));
   }
   return grpc::experimental::TlsServerCredentials(options);
 }

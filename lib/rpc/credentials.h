@@ -29,6 +29,9 @@ struct ServerTls {
   std::filesystem::path ca;  // of the clients; needed unless client_certificate is none
   ClientCertificate client_certificate = ClientCertificate::required;
   std::chrono::seconds reload_interval{10};
+  // Revocation lists of the clients' CAs, in PEM; watched too. Empty: none. A connection that
+  // stands when its certificate is revoked goes on: what ends it is its idle time.
+  std::filesystem::path crl = {};
 };
 
 struct ChannelTls {
@@ -39,7 +42,7 @@ struct ChannelTls {
 };
 
 // Reads and checks the files first: not_found or malformed (not PEM, key does not belong to the
-// certificate) with the path, instead of handshakes that fail later.
+// certificate, a list that nobody signed) with the path, instead of handshakes that fail later.
 Result<std::shared_ptr<grpc::ServerCredentials>> server_credentials(const ServerTls& tls);
 Result<std::shared_ptr<grpc::ChannelCredentials>> channel_credentials(const ChannelTls& tls);
 

@@ -14,10 +14,14 @@
 namespace keystub::rpc {
 namespace {
 
+constexpr std::string_view kUidName = "uid:";
+
 void add_names(const grpc::AuthContext& auth, const char* property,
                std::vector<std::string>& names) {
   for (const grpc::string_ref& value : auth.FindPropertyValues(property)) {
     std::string name(value.data(), value.size());
+    // What only the kernel may say about a caller (UnixListener).
+    if (name.starts_with(kUidName)) continue;
     if (std::ranges::find(names, name) == names.end()) names.push_back(std::move(name));
   }
 }
@@ -50,7 +54,7 @@ Caller caller_of(const grpc::ServerContextBase& context, const UnixListener* uni
   if (unix_listener != nullptr) {
     if (const auto peer = unix_listener->peer(caller.address)) {
       caller.kind = CallerKind::unix_peer;
-      caller.names.push_back("uid:" + std::to_string(peer->uid));
+      caller.names.push_back(std::string(kUidName) + std::to_string(peer->uid));
     }
   }
   return caller;
@@ -58,10 +62,16 @@ Caller caller_of(const grpc::ServerContextBase& context, const UnixListener* uni
 
 Guard::Guard(std::vector<MethodRule> rules, const UnixListener* unix_listener)
     : unix_listener_(unix_listener) {
+  replace(std::move(rules));
+}
+
+void Guard::replace(std::vector<MethodRule> rules) {
+  const auto table = std::make_shared<Rules>();
   for (auto& rule : rules) {
     std::string method = rule.method;
-    rules_.insert_or_assign(std::move(method), std::move(rule));
+    table->insert_or_assign(std::move(method), std::move(rule));
   }
+  rules_.store(table);
 }
 
 Result<Caller> Guard::admit(const grpc::ServerContextBase& context, std::string_view method) const {
@@ -71,8 +81,9 @@ Result<Caller> Guard::admit(const grpc::ServerContextBase& context, std::string_
 }
 
 Result<void> Guard::check(const Caller& caller, std::string_view method) const {
-  const auto rule = rules_.find(method);
-  if (rule == rules_.end()) {
+  const auto rules = rules_.load();
+  const auto rule = rules->find(method);
+  if (rule == rules->end()) {
     return fail(Category::denied, "this method is not offered here");
   }
   if (!rule->second.allowed.contains(caller.kind)) {
@@ -82,18 +93,21 @@ Result<void> Guard::check(const Caller& caller, std::string_view method) const {
                 may_prove_more ? "this method needs a client certificate"
                                : "this caller may not call this method");
   }
-  const auto& wanted = rule->second.certificate_names;
-  if (caller.kind == CallerKind::certificate && !wanted.empty() &&
+  const auto& wanted = rule->second.names;
+  const bool has_names =
+      caller.kind == CallerKind::certificate || caller.kind == CallerKind::unix_peer;
+  if (has_names && !wanted.empty() &&
       std::ranges::none_of(caller.names, [&](const std::string& name) {
         return std::ranges::find(wanted, name) != wanted.end();
       })) {
-    return fail(Category::denied, "the name in the client certificate may not call this method");
+    return fail(Category::denied, "this caller's role may not call this method");
   }
   return {};
 }
 
 std::vector<std::string> Guard::uncovered(const std::vector<std::string>& services) const {
   std::vector<std::string> missing;
+  const auto rules = rules_.load();
   for (const auto& name : services) {
     const auto* service =
         google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(name);
@@ -103,7 +117,7 @@ std::vector<std::string> Guard::uncovered(const std::vector<std::string>& servic
     }
     for (int i = 0; i < service->method_count(); ++i) {
       std::string method = "/" + name + "/" + service->method(i)->name();
-      if (!rules_.contains(method)) missing.push_back(std::move(method));
+      if (!rules->contains(method)) missing.push_back(std::move(method));
     }
   }
   return missing;

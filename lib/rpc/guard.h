@@ -6,7 +6,9 @@
 //   if (!caller) return finish(to_status(caller.error()));
 #pragma once
 
+#include <atomic>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,24 +17,20 @@
 
 #include "base/error.h"
 #include "rpc/caller.h"
+#include "rpc/method_rule.h"
 
 namespace keystub::rpc {
 
 class UnixListener;
 
-struct MethodRule {
-  // "/package.Service/Method"
-  std::string method;
-  CallerKinds allowed;
-  // For callers with a certificate: one of its names must be here. Empty: any verified one.
-  std::vector<std::string> certificate_names = {};
-};
-
-// Immutable; thread-safe.
+// Thread-safe.
 class Guard {
  public:
   // `unix_listener` may be null and must outlive the guard: it knows the uid behind "fd:N".
   explicit Guard(std::vector<MethodRule> rules, const UnixListener* unix_listener = nullptr);
+
+  // Other rules from now on; calls that were admitted go on.
+  void replace(std::vector<MethodRule> rules);
 
   // The caller, if it may call `method`. Otherwise unauthenticated (it proved nothing and the
   // method asks for more) or denied, with a sentence that gives away no rule.
@@ -46,7 +44,8 @@ class Guard {
   std::vector<std::string> uncovered(const std::vector<std::string>& services) const;
 
  private:
-  std::map<std::string, MethodRule, std::less<>> rules_;
+  using Rules = std::map<std::string, MethodRule, std::less<>>;
+  std::atomic<std::shared_ptr<const Rules>> rules_;
   const UnixListener* unix_listener_;
 };
 

@@ -35,7 +35,13 @@ Result<void> check_health(const std::shared_ptr<grpc::Channel>& channel,
   }
   // Field 1 (status), varint 1 (SERVING).
   if (octets != std::string_view("\x08\x01", 2)) {
-    return fail(Category::unavailable, "health check: the server is up and not serving");
+    std::string text = "health check: the server is up and not serving";
+    const auto& trailing = context.GetServerTrailingMetadata();
+    if (const auto reason = trailing.find(kHealthReasonKey); reason != trailing.end()) {
+      text += ": ";
+      text.append(reason->second.data(), reason->second.size());
+    }
+    return fail(Category::unavailable, std::move(text));
   }
   return {};
 }

@@ -9,6 +9,9 @@
 
 namespace keystub::rpc {
 
+// Trailing metadata of Check: why the server is NOT_SERVING, for callers that proved who they are.
+inline constexpr const char* kHealthReasonKey = "keystub-health-reason";
+
 // Success when the server answers SERVING; unavailable otherwise, with what it said.
 Result<void> check_health(const std::shared_ptr<grpc::Channel>& channel,
                           std::chrono::milliseconds timeout);

@@ -39,6 +39,11 @@ bool Drain::draining() const {
   return draining_;
 }
 
+std::size_t Drain::size() const {
+  const std::scoped_lock lock(mutex_);
+  return streams_.size();
+}
+
 void Drain::begin() {
   std::unique_lock lock(mutex_);
   if (std::exchange(draining_, true)) return;
@@ -65,7 +70,7 @@ bool Drain::wait_empty(std::chrono::milliseconds time) {
 }
 
 Result<std::unique_ptr<Server>> Server::start(const ServerOptions& options) {
-  if (options.health) grpc::EnableDefaultHealthCheckService(true);
+  grpc::EnableDefaultHealthCheckService(options.health);
   grpc::ServerBuilder builder;
   // A second server on the same port is a mistake, not a way to share load.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
@@ -76,10 +81,17 @@ Result<std::unique_ptr<Server>> Server::start(const ServerOptions& options) {
   // Clients ping every 30 s on idle connections (channel.h); gRPC would call that too often.
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 5'000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 60'000);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000);
-  // A connection that does not finish its TLS handshake is dropped.
-  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 10'000);
+  const auto milliseconds = [](std::chrono::milliseconds time) {
+    return static_cast<int>(time.count());
+  };
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, milliseconds(options.keepalive_interval));
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
+                             milliseconds(options.keepalive_timeout));
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
+                             milliseconds(options.handshake_time));
+  if (options.idle_time.count() > 0) {
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, milliseconds(options.idle_time));
+  }
 
   std::unique_ptr<Server> server(new Server());
   for (const auto& listener : options.listeners) {

@@ -62,6 +62,9 @@ class Drain {
   // True from phase 1 on: new work should be refused as UNAVAILABLE.
   bool draining() const;
 
+  // Streams that are open: for metrics.
+  std::size_t size() const;
+
   // Phase 1, by Server::stop(). Idempotent.
   void begin();
   // Waits until all streams have left; false when `time` is over first.
@@ -92,7 +95,14 @@ struct ServerOptions {
   std::vector<grpc::Service*> services;
   int max_message_octets = 64 * 1024;
   int max_concurrent_streams = 1024;  // per connection: calls at the same time
-  // Serve grpc.health.v1.Health (anybody may ask; it tells only that we serve).
+  // A connection that takes longer for its TLS handshake and HTTP/2 preface is closed.
+  std::chrono::milliseconds handshake_time{10'000};
+  // One without a call for this long is closed; 0: never.
+  std::chrono::milliseconds idle_time{0};
+  // A silent connection is pinged, and closed when the answer takes longer.
+  std::chrono::milliseconds keepalive_interval{60'000};
+  std::chrono::milliseconds keepalive_timeout{20'000};
+  // Serve gRPC's own grpc.health.v1.Health (anybody may ask; it tells only that we serve).
   bool health = true;
 };
 

@@ -54,12 +54,17 @@ Result<std::unique_ptr<UnixListener>> UnixListener::open(const std::filesystem::
     if (::lstat(text.c_str(), &info) == 0 && S_ISSOCK(info.st_mode)) ::unlink(text.c_str());
   }
 
+  const bool others =
+      std::ranges::any_of(allowed_uids, [](uid_t uid) { return uid != 0 && uid != ::getuid(); });
+  const mode_t mode = others ? 0666 : 0600;
+  if (allowed_uids.empty()) allowed_uids = {::getuid(), 0};
+
   const int socket = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (socket < 0) return socket_fault(path, "socket");
   // fchmod before bind decides the mode of the file that bind makes: there is no moment in which
   // somebody else could connect.
-  if (::fchmod(socket, 0600) != 0 || ::bind(socket, name, sizeof(address)) != 0 ||
-      ::chmod(text.c_str(), 0600) != 0 || ::listen(socket, kBacklog) != 0) {
+  if (::fchmod(socket, mode) != 0 || ::bind(socket, name, sizeof(address)) != 0 ||
+      ::chmod(text.c_str(), mode) != 0 || ::listen(socket, kBacklog) != 0) {
     auto fault = socket_fault(path, "cannot listen");
     ::close(socket);
     return fault;
@@ -70,7 +75,6 @@ Result<std::unique_ptr<UnixListener>> UnixListener::open(const std::filesystem::
     ::close(socket);
     return fault;
   }
-  if (allowed_uids.empty()) allowed_uids = {::getuid(), 0};
   return std::unique_ptr<UnixListener>(
       new UnixListener(path, std::move(allowed_uids), socket, wake));
 }

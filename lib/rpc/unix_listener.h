@@ -32,8 +32,9 @@ struct UnixPeer {
 class UnixListener {
  public:
   // Binds and listens on `path`; connections wait until start(). A socket file left by a dead
-  // process is replaced; one that answers is a conflict. Mode 0600. Peers with another uid than
-  // those in `allowed_uids` are disconnected; empty: our own uid and root.
+  // process is replaced; one that answers is a conflict. Peers with another uid than those in
+  // `allowed_uids` are disconnected; empty: our own uid and root. Mode 0600, or 0666 where others
+  // than these two are allowed: the kernel then lets everybody connect, and the uid decides.
   static Result<std::unique_ptr<UnixListener>> open(const std::filesystem::path& path,
                                                     std::vector<uid_t> allowed_uids = {});
   UnixListener(const UnixListener&) = delete;

@@ -34,7 +34,7 @@ TEST(MediaControlService, MRFC_B8_EveryMethodHasARowAndAsksForACertificate) {
       EXPECT_FALSE(guard.check(caller_of(kind), rule.method).has_value()) << rule.method;
     }
     EXPECT_TRUE(guard.check(caller_of(rpc::CallerKind::certificate), rule.method)) << rule.method;
-    EXPECT_THAT(rule.certificate_names, ::testing::ElementsAre("sip:mrfc@example.com"));
+    EXPECT_THAT(rule.names, ::testing::ElementsAre("sip:mrfc@example.com"));
   }
 }
 

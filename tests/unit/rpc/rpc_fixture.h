@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 
 #include <grpcpp/support/server_callback.h>
 #include <gtest/gtest.h>
@@ -59,12 +60,15 @@ class TestService final : public v1::TicketService::CallbackService {
  public:
   using Answer =
       std::function<grpc::Status(const v1::RequestTicketRequest&, v1::RequestTicketResponse&)>;
-  Guard guard{
-      {{"/keystub.v1.TicketService/RequestTicket",
-        CallerKind::plaintext | CallerKind::anonymous_tls | CallerKind::certificate |
-            CallerKind::unix_peer},
-       {"/keystub.v1.TicketService/ResolveTicket", CallerKind::certificate, {"mrfc.example.com"}},
-       {"/keystub.v1.TicketService/Exchange", CallerKind::plaintext}}};
+  std::optional<Guard> guard{
+      std::in_place,
+      std::vector<MethodRule>{{"/keystub.v1.TicketService/RequestTicket",
+                               CallerKind::plaintext | CallerKind::anonymous_tls |
+                                   CallerKind::certificate | CallerKind::unix_peer},
+                              {"/keystub.v1.TicketService/ResolveTicket",
+                               CallerKind::certificate,
+                               {"mrfc.example.com"}},
+                              {"/keystub.v1.TicketService/Exchange", CallerKind::plaintext}}};
   Answer answer = [](const auto& request, auto& response) {
     response.set_mikey(request.mikey());
     return grpc::Status::OK;
@@ -79,7 +83,7 @@ class TestService final : public v1::TicketService::CallbackService {
                                           const v1::RequestTicketRequest* request,
                                           v1::RequestTicketResponse* response) override {
     auto* reactor = context->DefaultReactor();
-    auto caller = guard.admit(*context, "/keystub.v1.TicketService/RequestTicket");
+    auto caller = guard->admit(*context, "/keystub.v1.TicketService/RequestTicket");
     if (!caller) {
       reactor->Finish({grpc::StatusCode::PERMISSION_DENIED, caller.error().text()});
       return reactor;
@@ -95,7 +99,7 @@ class TestService final : public v1::TicketService::CallbackService {
                                           const v1::ResolveTicketRequest*,
                                           v1::ResolveTicketResponse*) override {
     auto* reactor = context->DefaultReactor();
-    auto caller = guard.admit(*context, "/keystub.v1.TicketService/ResolveTicket");
+    auto caller = guard->admit(*context, "/keystub.v1.TicketService/ResolveTicket");
     reactor->Finish(caller ? grpc::Status::OK
                            : grpc::Status(caller.error().category() == Category::unauthenticated
                                               ? grpc::StatusCode::UNAUTHENTICATED

@@ -183,8 +183,9 @@ TEST_F(Transport, AStrangerOnPlaintextIsKnownAsSuch) {
 TEST_F(Transport, TheUnixSocketTellsTheUid) {
   const auto path = folder / "admin.sock";
   auto listener = UnixListener::open(path).value();
-  service.guard =
-      Guard({{"/keystub.v1.TicketService/RequestTicket", CallerKind::unix_peer}}, listener.get());
+  service.guard.emplace(
+      std::vector<MethodRule>{{"/keystub.v1.TicketService/RequestTicket", CallerKind::unix_peer}},
+      listener.get());
   struct stat info{};
   ::stat(path.c_str(), &info);
   EXPECT_EQ(info.st_mode & 0777U, 0600U);
@@ -200,8 +201,9 @@ TEST_F(Transport, TheUnixSocketTellsTheUid) {
 TEST_F(Transport, TheUnixSocketTurnsOtherUidsAway) {
   const auto path = folder / "admin.sock";
   auto listener = UnixListener::open(path, {::getuid() + 1}).value();
-  service.guard =
-      Guard({{"/keystub.v1.TicketService/RequestTicket", CallerKind::unix_peer}}, listener.get());
+  service.guard.emplace(
+      std::vector<MethodRule>{{"/keystub.v1.TicketService/RequestTicket", CallerKind::unix_peer}},
+      listener.get());
   start(nullptr, listener.get());
   EXPECT_EQ(request(open_unix_channel(path)).error_code(), grpc::StatusCode::UNAVAILABLE);
   EXPECT_THAT(service.callers, IsEmpty());
