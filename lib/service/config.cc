@@ -462,6 +462,12 @@ Result<void> Config::finish() {
   return fail(Category::malformed, std::move(all));
 }
 
+std::map<std::string, std::string> Config::values() const {
+  std::map<std::string, std::string> out;
+  for (const auto& known : impl_->known) out.emplace(known.key, known.rendered);
+  return out;
+}
+
 std::string Config::dump() const {
   std::string out;
   for (const auto& known : impl_->known) {

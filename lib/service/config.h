@@ -99,6 +99,9 @@ class Config {
   // faults. Call after the last getter and the last fault().
   Result<void> finish();
 
+  // The effective values, as dump() writes them, by key. For comparing two configurations.
+  std::map<std::string, std::string> values() const;
+
   // The effective configuration as TOML that load() accepts again, one key per line in the order
   // of reading, each with where it came from as a comment. For --dump-config.
   std::string dump() const;

@@ -2,14 +2,17 @@
 #include "service/lifecycle.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -64,6 +67,30 @@ Result<void> harden_process() {
     return system_fault(Category::internal, "PR_SET_DUMPABLE cannot be cleared");
   }
   ::umask(077);
+  return {};
+}
+
+namespace {
+
+bool may_lock_everything() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur == RLIM_INFINITY) return true;
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
+  return ::syscall(SYS_capget, &header, data) == 0 &&
+         (data[CAP_TO_INDEX(CAP_IPC_LOCK)].effective & CAP_TO_MASK(CAP_IPC_LOCK)) != 0;
+}
+
+}  // namespace
+
+Result<void> lock_memory() {
+  // On fault: what is mapped and never touched costs nothing.
+  if (!may_lock_everything() || ::mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0) {
+    return fail(
+        Category::denied,
+        "memory cannot be locked, so keys may reach swap: set LimitMEMLOCK=infinity for the "
+        "service, or switch swap off");
+  }
   return {};
 }
 

@@ -24,6 +24,11 @@ namespace keystub::service {
 // keys. umask 077: files are the daemon's own. Call first in main.
 Result<void> harden_process();
 
+// Keeps the memory of the process, also what it gets later, out of swap: it holds keys. denied
+// where this is not permitted for all of it (it needs CAP_IPC_LOCK, or an unlimited
+// RLIMIT_MEMLOCK): a lock with a limit would make a later allocation fail.
+Result<void> lock_memory();
+
 // SIGTERM, SIGINT and SIGHUP as events instead of interruptions; SIGPIPE is ignored.
 class Signals {
  public:

@@ -5,11 +5,12 @@
 #include <mutex>
 
 #include <prometheus/counter.h>
-#include <prometheus/exposer.h>
 #include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
+
+#include "service/http_server.h"
 
 namespace keystub::service {
 
@@ -38,7 +39,7 @@ const std::vector<double>& latency_buckets() {
 
 struct Metrics::Impl {
   std::shared_ptr<prometheus::Registry> registry = std::make_shared<prometheus::Registry>();
-  std::unique_ptr<prometheus::Exposer> exposer;
+  std::unique_ptr<HttpServer> server;
   std::mutex mutex;
 };
 
@@ -89,19 +90,15 @@ std::string Metrics::render() const {
 
 Result<std::string> Metrics::expose(const std::string& address) {
   const std::scoped_lock lock(impl_->mutex);
-  if (impl_->exposer != nullptr) {
+  if (impl_->server != nullptr) {
     return fail(Category::conflict, "metrics are exposed already");
   }
-  try {
-    auto exposer = std::make_unique<prometheus::Exposer>(address, 1);
-    const auto ports = exposer->GetListeningPorts();
-    exposer->RegisterCollectable(impl_->registry);
-    impl_->exposer = std::move(exposer);
-    return address.substr(0, address.rfind(':')) + ":" + std::to_string(ports.at(0));
-  } catch (const std::exception&) {
-    return fail(Category::unavailable,
-                "metrics: cannot listen on " + address + "; is the port taken?");
-  }
+  impl_->server = TRY(HttpServer::start(address, {metrics_route(*this)}));
+  return impl_->server->address();
+}
+
+HttpRoute metrics_route(const Metrics& metrics) {
+  return {"/metrics", [&metrics] { return HttpAnswer{200, metrics.render()}; }};
 }
 
 }  // namespace keystub::service

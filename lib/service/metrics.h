@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "service/http_server.h"
 
 namespace prometheus {
 class Counter;
@@ -85,5 +86,8 @@ class Metrics {
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+// For a server that has other paths as well. The metrics must outlive it.
+HttpRoute metrics_route(const Metrics& metrics);
 
 }  // namespace keystub::service

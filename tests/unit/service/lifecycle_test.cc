@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <fstream>
 #include <thread>
 
 #include "service/command_line.h"
@@ -45,6 +46,24 @@ TEST(Hardening, SwitchesOffCoreDumpsAndTracing) {
     ::getrlimit(RLIMIT_CORE, &limit);
     if (limit.rlim_max != 0 || ::prctl(PR_GET_DUMPABLE) != 0) ::_exit(2);
     if (::umask(0) != 077) ::_exit(3);
+  });
+  EXPECT_EQ(status, 0);
+}
+
+TEST(Hardening, LocksAllOfItsMemoryOrSaysWhatToDo) {
+  const auto locked_kilobytes = [] {
+    std::ifstream status("/proc/self/status");
+    long kilobytes = -1;
+    for (std::string line; std::getline(status, line);) {
+      if (line.starts_with("VmLck:")) kilobytes = std::stol(line.substr(6));
+    }
+    return kilobytes;
+  };
+  const int status = in_child([&] {
+    const auto locked = lock_memory();
+    if (locked) ::_exit(locked_kilobytes() > 0 ? 0 : 1);
+    const bool says = locked.error().text().find("LimitMEMLOCK") != std::string::npos;
+    ::_exit(says && locked_kilobytes() == 0 ? 0 : 2);
   });
   EXPECT_EQ(status, 0);
 }
