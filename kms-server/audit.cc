@@ -3,6 +3,8 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <future>
+
 namespace keystub::kms {
 namespace {
 
@@ -51,13 +53,23 @@ std::string to_json(const AuditRecord& record) {
   return out;
 }
 
-Result<std::unique_ptr<Audit>> Audit::open(const AuditOptions& options) {
+AuditMetrics::AuditMetrics(service::Metrics& metrics)
+    : lines(metrics.counter("audit_lines_total", "Lines written to the audit file.")),
+      failed(metrics.counter("audit_failures_total", "Decisions that could not be audited.")),
+      waiting(metrics.gauge("audit_waiting", "Decisions that wait for the audit file.")),
+      file_size(metrics.gauge("audit_file_bytes", "Size of the audit file.")) {}
+
+Result<std::unique_ptr<Audit>> Audit::open(const AuditOptions& options,
+                                           const AuditMetrics& metrics) {
   AuditFile file = TRY(AuditFile::open(options.path, options.max_size));
-  return std::unique_ptr<Audit>(new Audit(options, std::move(file)));
+  return std::unique_ptr<Audit>(new Audit(options, std::move(file), metrics));
 }
 
-Audit::Audit(AuditOptions options, AuditFile file)
-    : options_(std::move(options)), file_(std::move(file)), thread_([this] { write_loop(); }) {}
+Audit::Audit(AuditOptions options, AuditFile file, const AuditMetrics& metrics)
+    : options_(std::move(options)),
+      file_(std::move(file)),
+      metrics_(metrics),
+      thread_([this] { write_loop(); }) {}
 
 Audit::~Audit() {
   {
@@ -74,16 +86,26 @@ void Audit::append(const AuditRecord& record, Written written) {
     const std::lock_guard lock(mutex_);
     if (waiting_.size() < options_.max_waiting) {
       waiting_.push_back({std::move(line), std::move(written)});
+      metrics_.waiting.set(static_cast<double>(waiting_.size()));
       work_.notify_one();
       return;
     }
   }
+  metrics_.failed.add();
   written(fail(Category::busy, "too many decisions wait for the audit file"));
 }
 
-bool Audit::healthy() const {
+Result<void> Audit::append_and_wait(const AuditRecord& record) {
+  // Shared: set_value() may still be at work when the value is there.
+  const auto written = std::make_shared<std::promise<Result<void>>>();
+  auto waiting = written->get_future();
+  append(record, [written](Result<void> result) { written->set_value(std::move(result)); });
+  return waiting.get();
+}
+
+std::optional<Error> Audit::fault() const {
   const std::lock_guard lock(mutex_);
-  return healthy_;
+  return fault_;
 }
 
 void Audit::write_loop() {
@@ -100,10 +122,11 @@ void Audit::write_loop() {
       work_.wait(lock, something);
     }
     std::vector<Waiting> batch = std::exchange(waiting_, {});
+    metrics_.waiting.set(0);
     const bool last_round = stopping_;
     lock.unlock();
 
-    bool worked = true;
+    std::optional<Error> fault;
     std::vector<std::string> records;
     for (std::size_t begin = 0; begin < batch.size();) {
       const std::size_t end = each ? begin + 1 : batch.size();
@@ -111,18 +134,21 @@ void Audit::write_loop() {
       for (std::size_t i = begin; i < end; ++i) records.push_back(std::move(batch[i].record));
       const Result<void> done = write(records, !later);
       if (done && later) unsynced = true;
-      worked = worked && done.has_value();
+      (done ? metrics_.lines : metrics_.failed).add(static_cast<double>(end - begin));
+      if (!done) fault = done.error();
       for (; begin < end; ++begin) batch[begin].written(done);
     }
     const auto now = std::chrono::steady_clock::now();
     if (unsynced && (last_round || now >= last_sync + options_.interval)) {
-      worked = file_.sync().has_value() && worked;
+      if (auto synced = file_.sync(); !synced) fault = std::move(synced).error();
       unsynced = false;
       last_sync = now;
     }
 
+    metrics_.file_size.set(static_cast<double>(file_.size()));
+
     lock.lock();
-    if (!batch.empty() || !worked) healthy_ = worked;
+    if (!batch.empty() || fault) fault_ = std::move(fault);
     if (last_round && waiting_.empty()) return;
   }
 }

@@ -27,6 +27,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -34,6 +35,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "kms-server/audit_file.h"
+#include "service/metrics.h"
 
 namespace keystub::kms {
 
@@ -70,6 +72,17 @@ struct AuditOptions {
   std::size_t max_waiting = 4096;  // lines; more are refused with busy
 };
 
+// What the audit counts; the default counts nothing.
+struct AuditMetrics {
+  AuditMetrics() = default;
+  explicit AuditMetrics(service::Metrics& metrics);
+
+  service::Counter lines;    // written
+  service::Counter failed;   // decisions that could not be written
+  service::Gauge waiting;    // for the disk
+  service::Gauge file_size;  // octets
+};
+
 // Threads: append() is safe from every thread and never blocks on the disk.
 class Audit {
  public:
@@ -77,7 +90,8 @@ class Audit {
   using Written = std::function<void(Result<void>)>;
 
   // Opens the file (audit_file.h); unavailable or conflict when it cannot.
-  static Result<std::unique_ptr<Audit>> open(const AuditOptions& options);
+  static Result<std::unique_ptr<Audit>> open(const AuditOptions& options,
+                                             const AuditMetrics& metrics = {});
   // Writes what waits, then stops.
   ~Audit();
   Audit(const Audit&) = delete;
@@ -87,8 +101,11 @@ class Audit {
   // It must not block.
   void append(const AuditRecord& record, Written written);
 
-  // Whether the last write worked: for health.
-  bool healthy() const;
+  // The same for whoever may block.
+  Result<void> append_and_wait(const AuditRecord& record);
+
+  // Why the last write failed; none: it worked. For health.
+  std::optional<Error> fault() const;
 
  private:
   struct Waiting {
@@ -96,16 +113,17 @@ class Audit {
     Written written;
   };
 
-  Audit(AuditOptions options, AuditFile file);
+  Audit(AuditOptions options, AuditFile file, const AuditMetrics& metrics);
   void write_loop();
   Result<void> write(const std::vector<std::string>& records, bool durable);
 
   const AuditOptions options_;
   AuditFile file_;  // the thread's alone
+  AuditMetrics metrics_;
   mutable std::mutex mutex_;
   std::condition_variable work_;
   std::vector<Waiting> waiting_;
-  bool healthy_ = true;
+  std::optional<Error> fault_;
   bool stopping_ = false;
   std::thread thread_;
 };

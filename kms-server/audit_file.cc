@@ -99,6 +99,11 @@ Result<void> AuditFile::rotate_if_full() {
 }
 
 Result<void> AuditFile::append(const std::vector<std::string>& records) {
+  if (torn_ && ::ftruncate(file_.get(), static_cast<off_t>(size_)) != 0) {
+    return fail(Category::unavailable, fmt::format("cannot shorten the audit file {}: {}",
+                                                   path_.string(), errno_text(errno)));
+  }
+  torn_ = false;
   TRY(reopen_if_moved());
   TRY(rotate_if_full());
   const service::AuditChain before = chain_;
@@ -110,8 +115,9 @@ Result<void> AuditFile::append(const std::vector<std::string>& records) {
     return {};
   }
   chain_ = before;
-  // Half a line would make the next one unreadable. Where this fails (a pipe), so be it.
-  (void)!::ftruncate(file_.get(), static_cast<off_t>(size_));
+  // Half a line would make the next one unreadable. A disk that is full or faulty may not let us
+  // cut it off now; before the next line then.
+  torn_ = ::ftruncate(file_.get(), static_cast<off_t>(size_)) != 0 && errno != EINVAL;
   return written;
 }
 

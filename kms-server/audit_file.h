@@ -26,6 +26,9 @@ class AuditFile {
   // Appends the records as lines, all of them or none: a failed write leaves neither half a line
   // nor a gap in the chain.
   Result<void> append(const std::vector<std::string>& records);
+  // Of the file that is written now, in octets.
+  std::uint64_t size() const noexcept { return size_; }
+
   // Makes what was appended durable.
   Result<void> sync();
 
@@ -49,6 +52,7 @@ class AuditFile {
   dev_t device_ = 0;
   ino_t inode_ = 0;
   std::uint64_t size_ = 0;  // in octets, as far as it is good
+  bool torn_ = false;       // there may be half a line behind size_
   service::AuditChain chain_;
 };
 

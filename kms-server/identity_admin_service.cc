@@ -8,14 +8,6 @@ namespace keystub::kms {
 namespace {
 
 constexpr std::string_view kService = "/keystub.v1.IdentityAdmin/";
-constexpr std::string_view kMethods[] = {
-    "SetPolicyRule",  "DeletePolicyRule",  "ListPolicyRules",  "ExplainPolicy",
-    "CreateIdentity", "GetIdentity",       "ListIdentities",   "SuspendIdentity",
-    "ResumeIdentity", "DeleteIdentity",    "SetPsk",           "RemovePsk",
-    "AddAlias",       "RemoveAlias",       "AddOwnedPattern",  "RemoveOwnedPattern",
-    "AddGroupMember", "RemoveGroupMember", "ListGroupMembers", "ShareTpk",
-    "UnshareTpk",     "PrepareTpk",        "ActivateTpk",      "RetireTpk",
-    "RevokeTpk",      "ListTpks"};
 
 class AdminCall final : public grpc::ServerUnaryReactor {
  public:
@@ -90,17 +82,6 @@ Psk take_psk(const Request& request) {
 }
 
 }  // namespace
-
-std::vector<rpc::MethodRule> admin_method_rules(const std::vector<std::string>& certificate_names) {
-  // Without a name no certificate is good enough.
-  rpc::CallerKinds allowed = rpc::CallerKind::unix_peer;
-  if (!certificate_names.empty()) allowed = allowed | rpc::CallerKind::certificate;
-  std::vector<rpc::MethodRule> rules;
-  for (const std::string_view method : kMethods) {
-    rules.push_back({std::string(kService).append(method), allowed, certificate_names});
-  }
-  return rules;
-}
 
 grpc::ServerUnaryReactor* IdentityAdminService::run(
     grpc::CallbackServerContext& context, std::string_view method,

@@ -3,8 +3,7 @@
 #pragma once
 
 #include <functional>
-#include <string>
-#include <vector>
+#include <string_view>
 
 #include "keystub/v1/identity_admin.grpc.pb.h"
 #include "kms-server/identity_admin.h"
@@ -13,9 +12,6 @@
 #include "rpc/guard.h"
 
 namespace keystub::kms {
-
-// Who may administer: processes on the Unix socket, and certificates with one of these names.
-std::vector<rpc::MethodRule> admin_method_rules(const std::vector<std::string>& certificate_names);
 
 class IdentityAdminService final : public v1::IdentityAdmin::CallbackService {
  public:

@@ -31,6 +31,9 @@ identity = "{identity}"
 database = "{database}"
 
 {kek}
+[backup]
+folder = "backups"
+
 [replay]
 file = "{replay}"
 
@@ -48,7 +51,9 @@ unix_socket = "admin.sock"
 certificate = "{tls}/kms.pem"
 private_key = "{tls}/kms.key"
 client_ca = "{tls}/ca.pem"
-client_names = ["kms-admin"]
+
+[roles]
+admin = ["kms-admin"]
 )";
 
 Result<void> make_private_folder(const Path& folder) {
@@ -102,6 +107,7 @@ Result<void> init_data_folder(const InitOptions& options, const Clock& clock,
   }
   const std::string listen = TRY(service::parse_socket_address(options.listen)).to_string();
   TRY(make_private_folder(options.data));
+  TRY(make_private_folder(options.data / "backups"));
   TRY(require_absent(options.data));
 
   KekSource source;

@@ -76,6 +76,9 @@ class KeyDirectory {
   std::shared_ptr<const OpenIdentity> cached_identity_of_psk(Bytes psk_id);
   Result<std::shared_ptr<const OpenIdentity>> find_identity_of_psk(Bytes psk_id, Deadline deadline);
 
+  // Entries of both caches: for metrics.
+  std::size_t cached() const { return identities_.size() + tpks_.size(); }
+
   // A shared TPK counts only as long as its owner holds it: ask OpenIdentity::holds_tpk().
   std::shared_ptr<const OpenTpk> cached_tpk(Bytes tpk_id);
   Result<std::shared_ptr<const OpenTpk>> find_tpk(Bytes tpk_id, Deadline deadline);

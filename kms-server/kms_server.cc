@@ -1,20 +1,24 @@
 #include "kms-server/kms_server.h"
 
+#include "kms-server/access.h"
 #include "kms-server/audit.h"
+#include "kms-server/health_monitor.h"
 #include "kms-server/identity_admin.h"
 #include "kms-server/identity_admin_service.h"
 #include "kms-server/key_directory.h"
+#include "kms-server/kms_operation_service.h"
 #include "kms-server/policy.h"
 #include "kms-server/policy_admin.h"
+#include "kms-server/state_metrics.h"
 #include "kms-server/store_executor.h"
 #include "kms-server/ticket_handler.h"
 #include "kms-server/ticket_service.h"
 #include "rpc/credentials.h"
 #include "rpc/guard.h"
+#include "rpc/health_service.h"
+#include "rpc/reflection_service.h"
 #include "rpc/server.h"
 #include "rpc/unix_listener.h"
-
-#include <unistd.h>
 
 namespace keystub::kms {
 namespace {
@@ -22,22 +26,40 @@ namespace {
 constexpr const char* kTickets = "tickets";
 constexpr const char* kAdmin = "admin";
 constexpr const char* kAdminSocket = "admin_socket";
+constexpr const char* kTicketService = "keystub.v1.TicketService";
+constexpr const char* kAdminService = "keystub.v1.IdentityAdmin";
+constexpr const char* kOperationService = "keystub.v1.KmsOperation";
+constexpr const char* kHealthService = "grpc.health.v1.Health";
+constexpr const char* kReflectionService = "grpc.reflection.v1alpha.ServerReflection";
 
 Result<std::shared_ptr<grpc::ServerCredentials>> ticket_credentials(const Settings& settings,
                                                                     bool plaintext) {
   if (plaintext) return grpc::InsecureServerCredentials();
-  return rpc::server_credentials({settings.ticket_tls.certificate, settings.ticket_tls.private_key,
-                                  settings.ticket_tls.client_ca,
-                                  settings.require_client_certificate
-                                      ? rpc::ClientCertificate::required
-                                      : rpc::ClientCertificate::optional});
+  return rpc::server_credentials(
+      {settings.ticket_tls.certificate, settings.ticket_tls.private_key,
+       settings.ticket_tls.client_ca,
+       settings.require_client_certificate ? rpc::ClientCertificate::required
+                                           : rpc::ClientCertificate::optional,
+       settings.connections.reload_interval, settings.ticket_tls.client_crl});
 }
 
-std::vector<uid_t> allowed_uids(const Settings& settings) {
-  std::vector<uid_t> uids = settings.admin_uids;
-  uids.push_back(::getuid());
-  uids.push_back(0);
-  return uids;
+Result<std::shared_ptr<grpc::ServerCredentials>> admin_credentials(const Settings& settings) {
+  const TlsFiles& tls = settings.admin_tls;
+  return rpc::server_credentials({tls.certificate, tls.private_key, tls.client_ca,
+                                  rpc::ClientCertificate::required,
+                                  settings.connections.reload_interval, tls.client_crl});
+}
+
+rpc::ServerOptions server_options(const ConnectionSettings& settings) {
+  rpc::ServerOptions options;
+  options.max_message_octets = settings.max_message_octets;
+  options.max_concurrent_streams = settings.max_calls;
+  options.handshake_time = settings.handshake_time;
+  options.idle_time = settings.idle_time;
+  options.keepalive_interval = settings.keepalive_interval;
+  options.keepalive_timeout = settings.keepalive_timeout;
+  options.health = false;  // ours asks the guard
+  return options;
 }
 
 }  // namespace
@@ -46,6 +68,7 @@ struct KmsServer::Impl {
   Impl(const Settings& given, const ServerParts& parts, std::unique_ptr<Audit> opened_audit,
        std::unique_ptr<rpc::UnixListener> listener, std::unique_ptr<RateLimiter> rate_limiter)
       : settings(given),
+        plaintext_tickets(parts.plaintext_tickets),
         keys(parts.store, parts.kek, given.cached_keys),
         policy(given.policy, given.identity),
         limiter(std::move(rate_limiter)),
@@ -60,13 +83,41 @@ struct KmsServer::Impl {
             given.tpk, TpkRotation::Parts{admin, parts.store, parts.clock, parts.log},
             given.store_timeout)),
         admin_socket(std::move(listener)),
-        ticket_guard(
-            ticket_method_rules(given.require_client_certificate, parts.plaintext_tickets)),
-        admin_guard(admin_method_rules(given.admin_names), admin_socket.get()),
-        ticket_service(handler, ticket_guard, given.max_outstanding),
-        admin_service(admin, policy_admin, *executor, admin_guard) {}
+        ticket_guard(ticket_method_rules(given.roles, given.require_client_certificate,
+                                         parts.plaintext_tickets)),
+        admin_guard(admin_method_rules(given.roles), admin_socket.get()),
+        ticket_service(handler, ticket_guard, parts.clock, given.max_outstanding),
+        ticket_health(ticket_guard),
+        admin_service(admin, policy_admin, *executor, admin_guard),
+        operation_service({settings, parts.kek, *audit, parts.clock, *executor, admin_guard}),
+        admin_health(admin_guard),
+        reflection({kAdminService, kOperationService, kHealthService, kReflectionService},
+                   admin_guard),
+        health(std::make_unique<HealthMonitor>(
+            HealthSettings{given.health_interval, given.refuse_without_audit},
+            HealthMonitor::Parts{parts.store, parts.kek, parts.replay, *audit, parts.clock,
+                                 parts.log, parts.metrics},
+            [this](const HealthReport& report) { tell_health(report); })) {
+    if (parts.metrics == nullptr) return;
+    state_metrics.emplace(*parts.metrics, StateMetrics::Parts{*executor, keys, *limiter,
+                                                              parts.replay, given.database});
+  }
+
+  void tell_health(const HealthReport& report) {
+    ticket_health.set("", report.not_serving);
+    ticket_health.set(kTicketService, report.not_serving);
+    admin_health.set("", report.not_serving);
+    admin_health.set(kAdminService, report.not_serving);
+    for (std::size_t i = 0; i < report.faults.size(); ++i) {
+      admin_health.set(std::string(kComponentNames[i]), report.faults[i]);
+    }
+    if (state_metrics && ticket_server != nullptr && admin_server != nullptr) {
+      state_metrics->update(ticket_server->drain().size() + admin_server->drain().size());
+    }
+  }
 
   const Settings settings;
+  const bool plaintext_tickets;
   KeyDirectory keys;
   Policy policy;
   std::unique_ptr<RateLimiter> limiter;
@@ -80,7 +131,13 @@ struct KmsServer::Impl {
   rpc::Guard ticket_guard;
   rpc::Guard admin_guard;
   TicketService ticket_service;
+  rpc::HealthService ticket_health;
   IdentityAdminService admin_service;
+  KmsOperationService operation_service;
+  rpc::HealthService admin_health;
+  rpc::ReflectionService reflection;
+  std::unique_ptr<HealthMonitor> health;
+  std::optional<StateMetrics> state_metrics;
   std::unique_ptr<rpc::Server> ticket_server;
   std::unique_ptr<rpc::Server> admin_server;
 };
@@ -89,33 +146,36 @@ KmsServer::KmsServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Result<std::unique_ptr<KmsServer>> KmsServer::start(const Settings& settings,
                                                     const ServerParts& parts) {
-  auto audit = TRY(Audit::open(settings.audit));
+  auto audit = TRY(Audit::open(
+      settings.audit, parts.metrics == nullptr ? AuditMetrics() : AuditMetrics(*parts.metrics)));
   std::unique_ptr<rpc::UnixListener> socket;
   if (!settings.admin_socket.empty()) {
-    socket = TRY(rpc::UnixListener::open(settings.admin_socket, allowed_uids(settings)));
+    socket = TRY(rpc::UnixListener::open(settings.admin_socket, uids_of(settings.roles)));
   }
   auto limiter = TRY(RateLimiter::make(settings.limits, parts.random));
   std::unique_ptr<KmsServer> server(new KmsServer(std::make_unique<Impl>(
       settings, parts, std::move(audit), std::move(socket), std::move(limiter))));
   Impl& impl = *server->impl_;
 
-  rpc::ServerOptions tickets;
+  rpc::ServerOptions tickets = server_options(settings.connections);
   auto ticket_tls = TRY(ticket_credentials(settings, parts.plaintext_tickets));
   tickets.listeners.push_back({kTickets, settings.ticket_address, std::move(ticket_tls)});
-  tickets.services.push_back(&impl.ticket_service);
+  tickets.services = {&impl.ticket_service, &impl.ticket_health};
   impl.ticket_server = TRY(rpc::Server::start(tickets));
   impl.ticket_service.set_drain(impl.ticket_server->drain());
+  impl.ticket_health.set_drain(impl.ticket_server->drain());
 
-  rpc::ServerOptions admin;
+  rpc::ServerOptions admin = server_options(settings.connections);
   if (settings.admin_address) {
-    auto admin_tls = TRY(
-        rpc::server_credentials({settings.admin_tls.certificate, settings.admin_tls.private_key,
-                                 settings.admin_tls.client_ca, rpc::ClientCertificate::required}));
+    auto admin_tls = TRY(admin_credentials(settings));
     admin.listeners.push_back({kAdmin, *settings.admin_address, std::move(admin_tls)});
   }
   admin.unix_listener = impl.admin_socket.get();
-  admin.services.push_back(&impl.admin_service);
+  admin.services = {&impl.admin_service, &impl.operation_service, &impl.admin_health,
+                    &impl.reflection};
   impl.admin_server = TRY(rpc::Server::start(admin));
+  impl.admin_health.set_drain(impl.admin_server->drain());
+  impl.health->start();
   return server;
 }
 
@@ -123,6 +183,7 @@ KmsServer::~KmsServer() {
   stop();
   // What a cancelled stream left behind still runs: on the executor, then in the audit. Everything
   // else must outlive both.
+  impl_->health.reset();
   impl_->rotation.reset();
   impl_->executor.reset();
   impl_->audit.reset();
@@ -139,8 +200,20 @@ std::vector<service::Endpoint> KmsServer::endpoints() const {
   return out;
 }
 
+HealthReport KmsServer::health() const { return impl_->health->report(); }
+
+void KmsServer::reload(const Settings& settings) {
+  impl_->limiter->configure(settings.limits);
+  impl_->ticket_guard.replace(ticket_method_rules(
+      settings.roles, impl_->settings.require_client_certificate, impl_->plaintext_tickets));
+  impl_->admin_guard.replace(admin_method_rules(settings.roles));
+  impl_->handler.set_refuse_without_audit(settings.refuse_without_audit);
+  impl_->health->set_audit_needed(settings.refuse_without_audit);
+}
+
 void KmsServer::stop() {
   const Settings& settings = impl_->settings;
+  impl_->health->stop_serving();
   if (impl_->ticket_server != nullptr) {
     impl_->ticket_server->stop(settings.drain_time, settings.cancel_after);
   }

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/random.h"
+#include "kms-server/health_monitor.h"
 #include "kms-server/identity_store.h"
 #include "kms-server/kek.h"
 #include "kms-server/settings.h"
@@ -45,6 +46,12 @@ class KmsServer {
 
   // What listens where: "tickets", "admin" (if there is one), "admin_socket" (if there is one).
   std::vector<service::Endpoint> endpoints() const;
+
+  // Whether it can do its work now, and if not, why.
+  HealthReport health() const;
+
+  // Takes over what can change while it runs (reload.h). By the thread that starts and stops it.
+  void reload(const Settings& settings);
 
   // Phase 1: takes no new work and answers what is in flight, for at most Settings::drain_time;
   // phase 2: cancels what still runs. Decisions that were made are in the audit file when it

@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 
 #include <cstdio>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -9,14 +10,18 @@
 #include "base/random.h"
 #include "kms-server/init.h"
 #include "kms-server/kms_server.h"
+#include "kms-server/maintenance.h"
+#include "kms-server/reload.h"
 #include "kms-server/settings.h"
 #include "kms-server/sqlite_store.h"
 #include "replay/replay_window.h"
 #include "rpc/channel.h"
 #include "rpc/health.h"
 #include "rpc/library_log.h"
+#include "rpc/tls_version.h"
 #include "service/command_line.h"
 #include "service/config.h"
+#include "service/http_server.h"
 #include "service/lifecycle.h"
 #include "service/log.h"
 #include "service/metrics.h"
@@ -60,12 +65,46 @@ Result<std::unique_ptr<replay::ReplayWindow>> open_replay_window(const Settings&
   return window;
 }
 
-Result<void> serve(const RunOptions& options, const Settings& settings) {
+service::HttpAnswer readiness(const HealthReport& report) {
+  if (report.not_serving.empty()) return {200, "ok\n"};
+  return {503, report.not_serving + "\n"};
+}
+
+// SIGHUP. `values` is what the configuration said before, and is replaced.
+void reload(const RunOptions& options, std::map<std::string, std::string>& values,
+            KmsServer& server, service::Log& log) {
+  auto config = service::Config::load(options.config);
+  const auto settings = config ? read_settings(*config) : std::unexpected(config.error());
+  if (!settings) {
+    log.error("the configuration stays as it was", {{"reason", settings.error().describe()}});
+    return;
+  }
+  const ConfigChanges changes = compare(values, config->values());
+  for (const std::string& key : changes.now) log.info("setting taken over", {{"key", key}});
+  for (const std::string& key : changes.at_next_start) {
+    log.warning("setting takes effect at the next start", {{"key", key}});
+  }
+  server.reload(*settings);
+  log.set_level(settings->log_level);
+  // What waits for the next start is told again at the next reload.
+  for (const std::string& key : changes.now) values[key] = config->values().at(key);
+  log.info("configuration reloaded");
+}
+
+Result<void> serve(const RunOptions& options, const Settings& settings,
+                   std::map<std::string, std::string> values) {
   TRY(service::harden_process());
   const auto signals = TRY(service::Signals::create());
   // gRPC's log sink lives for ever.
   static service::Log log(kProgram, settings.log_level);
   route_grpc_log(log);
+
+  if (settings.memory_lock != Settings::MemoryLock::off) {
+    const auto locked = service::lock_memory();
+    if (!locked && settings.memory_lock == Settings::MemoryLock::required) return locked;
+    if (!locked) log.warning(locked.error().text());
+  }
+  if (!settings.connections.allow_tls_1_2) TRY(rpc::require_tls_1_3());
 
   const SystemClock clock;
   OpenSslRandom random;
@@ -84,15 +123,20 @@ Result<void> serve(const RunOptions& options, const Settings& settings) {
       settings, {*store, kek, *replay, clock, random, log, &metrics, options.plaintext_tickets}));
 
   std::vector<service::Endpoint> endpoints = server->endpoints();
+  std::unique_ptr<service::HttpServer> http;
   if (settings.metrics_address) {
-    const std::string address = TRY(metrics.expose(*settings.metrics_address));
-    endpoints.push_back({"metrics", address});
+    http = TRY(service::HttpServer::start(
+        *settings.metrics_address,
+        {service::metrics_route(metrics),
+         {"/livez", [] { return service::HttpAnswer{200, "ok\n"}; }},
+         {"/readyz", [&server] { return readiness(server->health()); }}}));
+    endpoints.push_back({"metrics", http->address()});
   }
   for (const service::Endpoint& endpoint : endpoints) {
     log.info("listening", {{"name", endpoint.name}, {"address", endpoint.address}});
   }
   TRY(service::announce_ready(options.ready_file, endpoints));
-  signals->wait_for_stop();
+  signals->wait_for_stop([&] { reload(options, values, *server, log); });
   log.info("stopping");
   service::announce_stopping(options.ready_file);
   server->stop();
@@ -109,7 +153,7 @@ int run(const RunOptions& options) {
     return service::kExitOk;
   }
   if (options.check_config) return service::kExitOk;
-  const auto served = serve(options, *settings);
+  const auto served = serve(options, *settings, config->values());
   return served ? service::kExitOk : service::report(kProgram, served.error());
 }
 
@@ -171,6 +215,29 @@ int main(int argc, char** argv) {
       .flag(kms::kPlaintextFlag, run_options.plaintext_tickets,
             "serves tickets without TLS; never outside a lab")
       .action([&] { return kms::run(run_options); });
+
+  const SystemClock clock;
+  std::string config;
+  std::string copy;
+  bool json = false;
+  command_line.top()
+      .verb("doctor", "Checks everything that a KMS needs, and says what to do.")
+      .required_option("--config", config, "the configuration file")
+      .flag("--json", json, "prints JSON")
+      .action([&] { return kms::run_doctor(config, clock, json); });
+  service::Verb& backup =
+      command_line.top().verb("backup", "Copies of the database (kmsctl backup create).");
+  backup.verb("verify", "Checks a copy.")
+      .required_option("--config", config, "the configuration file")
+      .required_option("--file", copy, "the copy")
+      .action([&] { return kms::run_backup_verify(config, copy); });
+  backup.verb("restore", "Puts a copy in the place of the database; the KMS must be stopped.")
+      .required_option("--config", config, "the configuration file")
+      .required_option("--file", copy, "the copy")
+      .action([&] {
+        ::umask(077);
+        return kms::run_backup_restore(config, copy, clock);
+      });
 
   std::string health_config;
   command_line.top()

@@ -60,11 +60,33 @@ Result<std::unique_ptr<RateLimiter>> RateLimiter::make(const LimitSettings& sett
 }
 
 RateLimiter::RateLimiter(const LimitSettings& settings, const Digest& key)
-    : settings_(settings), key_(key) {
+    : settings_(settings), limits_overall_(settings.overall.per_second > 0), key_(key) {
   const std::size_t sets = std::max<std::size_t>(1, settings.slots / kWays / kShards);
   for (Shard& shard : shards_) shard.slots.resize(sets * kWays);
   overall_.tokens = settings.overall.burst;
 }
+
+void RateLimiter::configure(const LimitSettings& settings) {
+  std::vector<std::unique_lock<std::mutex>> locks;
+  for (Shard& shard : shards_) locks.emplace_back(shard.mutex);
+  locks.emplace_back(overall_mutex_);
+  const std::size_t slots_as_made = settings_.slots;
+  settings_ = settings;
+  settings_.slots = slots_as_made;
+  limits_overall_ = settings.overall.per_second > 0;
+}
+
+std::size_t RateLimiter::used_slots() const {
+  std::size_t used = 0;
+  for (const Shard& shard : shards_) {
+    const std::lock_guard lock(shard.mutex);
+    used += static_cast<std::size_t>(std::ranges::count_if(
+        shard.slots, [](const Slot& slot) { return slot.kind != Kind::none; }));
+  }
+  return used;
+}
+
+std::size_t RateLimiter::slots() const { return shards_.size() * shards_.front().slots.size(); }
 
 RateLimiter::Slot& RateLimiter::least_limiting(std::span<Slot> set, SteadyTime now) const {
   // How much would be forgotten with a slot: seconds until it limits nobody any more.
@@ -125,27 +147,29 @@ RateLimiter::Wait RateLimiter::take(Slot& slot, const Rate& rate, SteadyTime now
       static_cast<std::int64_t>(std::ceil((1 - slot.tokens) / rate.per_second * 1000)));
 }
 
-RateLimiter::Wait RateLimiter::take(Kind kind, std::string_view name, const Rate& rate,
+RateLimiter::Wait RateLimiter::take(Kind kind, std::string_view name, Rate LimitSettings::* rate,
                                     SteadyTime now) {
-  if (rate.per_second <= 0) return std::nullopt;
   const Key key = key_of(kind, name);
   Shard& shard = shards_[key.place % kShards];
   const std::lock_guard lock(shard.mutex);
-  return take(find_or_make(set_of(shard, key), key, now), rate, now);
+  const Rate& limit = settings_.*rate;
+  if (limit.per_second <= 0) return std::nullopt;
+  return take(find_or_make(set_of(shard, key), key, now), limit, now);
 }
 
 RateLimiter::Wait RateLimiter::message(std::string_view address, SteadyTime now) {
   // The peer first: one that is over its own limit must not use up what is there for all.
-  if (const Wait wait = take(Kind::peer, without_port(address), settings_.per_peer, now)) {
+  if (const Wait wait = take(Kind::peer, without_port(address), &LimitSettings::per_peer, now)) {
     return wait;
   }
-  if (settings_.overall.per_second <= 0) return std::nullopt;
+  if (!limits_overall_.load(std::memory_order_relaxed)) return std::nullopt;
   const std::lock_guard lock(overall_mutex_);
+  if (settings_.overall.per_second <= 0) return std::nullopt;
   return take(overall_, settings_.overall, now);
 }
 
 RateLimiter::Wait RateLimiter::authenticated(std::string_view identity, SteadyTime now) {
-  return take(Kind::identity, identity, settings_.per_identity, now);
+  return take(Kind::identity, identity, &LimitSettings::per_identity, now);
 }
 
 RateLimiter::Attempt RateLimiter::attempt(std::string_view address, std::string_view identity,
@@ -160,10 +184,10 @@ RateLimiter::Attempt RateLimiter::attempt(std::string_view address, std::string_
 }
 
 void RateLimiter::failed(std::string_view address, std::string_view identity, SteadyTime now) {
-  if (settings_.free_failures == 0) return;
   const Key key = key_of(Kind::failures, without_port(address), identity);
   Shard& shard = shards_[key.place % kShards];
   const std::lock_guard lock(shard.mutex);
+  if (settings_.free_failures == 0) return;
   Slot& slot = find_or_make(set_of(shard, key), key, now);
   // Long ago is forgotten.
   if (now - slot.updated > 2 * settings_.longest_backoff) slot.failures = 0;

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -44,6 +45,12 @@ struct LimitSettings {
 
 class RateLimiter {
  public:
+  // Other limits from now on; what was counted stays. The number of slots stays as it was made.
+  void configure(const LimitSettings& settings);
+  // Slots in use, of how many: for metrics.
+  std::size_t used_slots() const;
+  std::size_t slots() const;
+
   // How long to wait; none: go on.
   using Wait = std::optional<std::chrono::milliseconds>;
 
@@ -77,7 +84,7 @@ class RateLimiter {
   static constexpr std::size_t kWays = 8;
   static constexpr std::size_t kShards = 16;
   struct Shard {
-    std::mutex mutex;
+    mutable std::mutex mutex;
     std::vector<Slot> slots;
   };
 
@@ -97,9 +104,12 @@ class RateLimiter {
   // The slot of the set that limits least.
   Slot& least_limiting(std::span<Slot> set, SteadyTime now) const;
   static Wait take(Slot& slot, const Rate& rate, SteadyTime now);
-  Wait take(Kind kind, std::string_view name, const Rate& rate, SteadyTime now);
+  // `rate`: which one of the settings.
+  Wait take(Kind kind, std::string_view name, Rate LimitSettings::* rate, SteadyTime now);
 
-  const LimitSettings settings_;
+  // Written under all the mutexes of this class, so read under any of them.
+  LimitSettings settings_;
+  std::atomic<bool> limits_overall_;
   const Digest key_;
   std::array<Shard, kShards> shards_;
   std::mutex overall_mutex_;

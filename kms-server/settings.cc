@@ -1,5 +1,6 @@
 #include "kms-server/settings.h"
 
+#include <algorithm>
 #include <charconv>
 
 namespace keystub::kms {
@@ -28,6 +29,8 @@ void read_store(service::Config& config, Settings& settings) {
   settings.cached_keys =
       static_cast<std::size_t>(config.integer("store.cached_keys", 100'000, 16, kMaxCachedKeys));
 
+  settings.backup_folder = config.path("backup.folder", {});
+
   settings.replay_file = config.required_path("replay.file");
   settings.clock_skew = config.duration("replay.skew", 60s, 1s, 1h);
   settings.replay_capacity = static_cast<std::size_t>(config.integer(
@@ -41,6 +44,8 @@ void read_audit(service::Config& config, Settings& settings) {
                          : fsync == "interval" ? AuditFsync::interval
                                                : AuditFsync::group;
   settings.audit.interval = config.duration("audit.interval", 1s, 10ms, 1min);
+  settings.audit.max_waiting =
+      static_cast<std::size_t>(config.integer("audit.max_waiting", 4096, 1, kMaxWaiting));
   settings.audit.max_size = static_cast<std::uint64_t>(
       config.integer("audit.max_size", std::int64_t{1} << 30, 0, std::int64_t{1} << 40));
   settings.refuse_without_audit =
@@ -95,7 +100,7 @@ void read_tpk(service::Config& config, Settings& settings) {
 
 TlsFiles read_tls(service::Config& config, const std::string& section) {
   return {config.path(section + ".certificate", {}), config.path(section + ".private_key", {}),
-          config.path(section + ".client_ca", {})};
+          config.path(section + ".client_ca", {}), config.path(section + ".client_crl", {})};
 }
 
 void require_tls(service::Config& config, const std::string& section, const TlsFiles& tls) {
@@ -106,28 +111,61 @@ void require_tls(service::Config& config, const std::string& section, const TlsF
   }
 }
 
+std::vector<std::string> read_role(service::Config& config, std::string_view key) {
+  std::vector<std::string> names = config.strings(key, {});
+  for (const std::string& name : names) {
+    constexpr std::string_view kUid = "uid:";
+    if (!name.starts_with(kUid)) continue;
+    uid_t uid = 0;
+    const char* const end = name.data() + name.size();
+    const auto [after, error] = std::from_chars(name.data() + kUid.size(), end, uid);
+    if (error != std::errc() || after != end) {
+      config.fault(key, "\"" + name + "\" is not uid: and a numeric user id");
+    }
+  }
+  return names;
+}
+
+void read_roles(service::Config& config, Roles& roles) {
+  roles.admin = read_role(config, "roles.admin");
+  roles.operators = read_role(config, "roles.operator");
+  roles.auditor = read_role(config, "roles.auditor");
+  roles.ticket_client = config.strings("roles.ticket_client", {});
+}
+
+bool names_a_certificate(const Roles& roles) {
+  const auto is_certificate = [](const std::string& name) { return !name.starts_with("uid:"); };
+  return std::ranges::any_of(roles.admin, is_certificate) ||
+         std::ranges::any_of(roles.operators, is_certificate) ||
+         std::ranges::any_of(roles.auditor, is_certificate);
+}
+
+void read_connections(service::Config& config, ConnectionSettings& connections) {
+  connections.allow_tls_1_2 = config.choice("connections.min_tls", "1.3", {"1.2", "1.3"}) == "1.2";
+  connections.reload_interval = std::chrono::ceil<std::chrono::seconds>(
+      config.duration("connections.reload_interval", 10s, 1s, 1h));
+  connections.max_message_octets =
+      static_cast<int>(config.size("connections.max_message", 64 << 10, 4 << 10, 16 << 20));
+  connections.max_calls =
+      static_cast<int>(config.integer("connections.max_calls", 1024, 1, 65'536));
+  connections.handshake_time = config.duration("connections.handshake", 10s, 100ms, 5min);
+  connections.idle_time = config.duration("connections.idle", 5min, 0s, 24h);
+  connections.keepalive_interval = config.duration("connections.keepalive", 60s, 1s, 24h);
+  connections.keepalive_timeout = config.duration("connections.keepalive_timeout", 20s, 100ms, 1h);
+}
+
 void read_admin(service::Config& config, Settings& settings) {
   if (const auto address = config.optional_address("admin.listen")) {
     settings.admin_address = address->to_string();
   }
   settings.admin_tls = read_tls(config, "admin");
-  settings.admin_names = config.strings("admin.client_names", {});
   settings.admin_socket = config.path("admin.unix_socket", {});
-  for (const std::string& text : config.strings("admin.allowed_uids", {})) {
-    uid_t uid = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), uid);
-    if (error != std::errc() || end != text.data() + text.size()) {
-      config.fault("admin.allowed_uids", "\"" + text + "\" is not a numeric user id");
-    } else {
-      settings.admin_uids.push_back(uid);
-    }
-  }
   if (settings.admin_address) {
     require_tls(config, "admin", settings.admin_tls);
     // Every agent has a certificate of the same authority: one that may ask for tickets must not
     // be able to make identities.
-    if (settings.admin_names.empty()) {
-      config.fault("admin.client_names", "name the certificates that may administer");
+    if (!names_a_certificate(settings.roles)) {
+      config.fault("roles.admin", "name the certificates that may use admin.listen");
     }
   } else if (settings.admin_socket.empty()) {
     config.fault("admin.unix_socket", "without it and without admin.listen nobody can administer");
@@ -157,11 +195,18 @@ Result<Settings> read_settings(service::Config& config) {
   settings.require_client_certificate = config.boolean("tickets.require_client_certificate", false);
   settings.max_outstanding =
       static_cast<std::size_t>(config.integer("tickets.max_outstanding", 256, 1, kMaxOutstanding));
+  read_roles(config, settings.roles);
   read_admin(config, settings);
+  read_connections(config, settings.connections);
 
   if (const auto address = config.optional_address("metrics.listen")) {
     settings.metrics_address = address->to_string();
   }
+  const std::string lock = config.choice("memory.lock", "auto", {"auto", "required", "off"});
+  settings.memory_lock = lock == "off"        ? Settings::MemoryLock::off
+                         : lock == "required" ? Settings::MemoryLock::required
+                                              : Settings::MemoryLock::automatic;
+  settings.health_interval = config.duration("health.interval", 1s, 10ms, 1min);
   const std::string level =
       config.choice("log.level", "info", {"trace", "debug", "info", "warning", "error", "off"});
   if (const auto parsed = service::parse_log_level(level)) settings.log_level = *parsed;

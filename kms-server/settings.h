@@ -2,8 +2,6 @@
 // docs/kms-server.md and deploy/examples/kms-server.toml explain every key.
 #pragma once
 
-#include <sys/types.h>
-
 #include <chrono>
 #include <filesystem>
 #include <optional>
@@ -11,6 +9,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "kms-server/access.h"
 #include "kms-server/audit.h"
 #include "kms-server/kek_source.h"
 #include "kms-server/policy.h"
@@ -26,6 +25,19 @@ struct TlsFiles {
   std::filesystem::path certificate;
   std::filesystem::path private_key;
   std::filesystem::path client_ca;
+  std::filesystem::path client_crl;  // empty: none
+};
+
+// What both ports do with connections.
+struct ConnectionSettings {
+  bool allow_tls_1_2 = false;
+  std::chrono::seconds reload_interval{10};  // how often certificate files are looked at
+  int max_message_octets = 64 * 1024;
+  int max_calls = 1024;  // of one connection at the same time
+  std::chrono::milliseconds handshake_time{10'000};
+  std::chrono::milliseconds idle_time{300'000};
+  std::chrono::milliseconds keepalive_interval{60'000};
+  std::chrono::milliseconds keepalive_timeout{20'000};
 };
 
 struct Settings {
@@ -38,6 +50,8 @@ struct Settings {
   std::size_t store_max_waiting = 1024;
   std::chrono::milliseconds store_timeout{2000};
   std::size_t cached_keys = 100'000;
+
+  std::filesystem::path backup_folder;  // empty: no backups over the admin port
 
   std::filesystem::path replay_file;
   std::chrono::milliseconds clock_skew = std::chrono::seconds{60};
@@ -57,11 +71,16 @@ struct Settings {
 
   std::optional<std::string> admin_address;  // none: only the Unix socket
   TlsFiles admin_tls;
-  std::vector<std::string> admin_names;  // in the client certificate
-  std::filesystem::path admin_socket;    // empty: none
-  std::vector<uid_t> admin_uids;         // beside our own and root
+  std::filesystem::path admin_socket;  // empty: none
+
+  Roles roles;
+  ConnectionSettings connections;
 
   std::optional<std::string> metrics_address;
+  std::chrono::milliseconds health_interval{1000};
+  // auto: locked where that is permitted, and said in the log.
+  enum class MemoryLock : std::uint8_t { automatic, required, off };
+  MemoryLock memory_lock = MemoryLock::automatic;
   service::LogLevel log_level = service::LogLevel::info;
   std::chrono::milliseconds drain_time{5000};
   std::chrono::milliseconds cancel_after{2000};

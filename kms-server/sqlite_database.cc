@@ -5,6 +5,8 @@
 
 #include <utility>
 
+#include "kms-server/files.h"
+
 namespace keystub::kms {
 namespace {
 
@@ -157,6 +159,15 @@ Result<std::int64_t> SqliteDatabase::query_integer(const char* sql) {
   if (code == SQLITE_DONE) return fail(Category::not_found, "the query gave no row");
   if (code != SQLITE_ROW) return sqlite_error(db_, code);
   return sqlite3_column_int64(raw, 0);
+}
+
+Result<void> SqliteDatabase::copy_to(const std::filesystem::path& copy) {
+  // VACUUM INTO accepts an existing empty file, which gives us its permissions.
+  TRY(create_private_file(copy, {}));
+  std::string quoted;
+  for (const char c : copy.string()) quoted += c == '\'' ? "''" : std::string(1, c);
+  // It writes to the copy alone, but a connection that may only query may not do that either.
+  return execute(fmt::format("PRAGMA query_only=OFF; VACUUM INTO '{}'", quoted).c_str());
 }
 
 int SqliteDatabase::changed_rows() const { return sqlite3_changes(db_); }

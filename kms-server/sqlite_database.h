@@ -76,6 +76,10 @@ class SqliteDatabase {
   // The first column of the first row; not_found without one. Not kept.
   Result<std::int64_t> query_integer(const char* sql);
 
+  // Writes all of it, as it is at one moment, to `copy`, a new file (0600) that is not synced yet.
+  // Others read and write meanwhile.
+  Result<void> copy_to(const std::filesystem::path& copy);
+
   // Statements that run past this time fail with unavailable. None: no limit.
   void set_deadline(std::optional<SteadyTime> deadline) noexcept { deadline_ = deadline; }
 

@@ -4,8 +4,6 @@
 
 #include <system_error>
 
-#include "kms-server/files.h"
-
 namespace keystub::kms {
 namespace {
 
@@ -155,11 +153,7 @@ Result<void> snapshot(SqliteDatabase& database, const std::filesystem::path& pat
   // A copy that a migration cut short left behind is as good: the schema did not change.
   std::error_code ignored;
   std::filesystem::remove(copy, ignored);
-  // VACUUM INTO accepts an existing empty file, which gives us its permissions.
-  TRY(create_private_file(copy, {}));
-  std::string quoted;
-  for (const char c : copy) quoted += c == '\'' ? "''" : std::string(1, c);
-  return database.execute(fmt::format("VACUUM INTO '{}'", quoted).c_str());
+  return database.copy_to(copy);
 }
 
 Result<void> run_migration(SqliteDatabase& database, const char* sql, std::size_t number) {

@@ -237,7 +237,7 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
     const Bytes proof = request_ ? request_->proof() : resolve_->proof();
     // [6043-12.4-02]
     if (auto admitted = parts_.replay.admit(replay::tag_of(proof), t.to_wall_time()); !admitted) {
-      return refuse_replay(admitted.error());
+      return refuse_replay(admitted.error(), t.to_wall_time() - parts_.clock.now());
     }
     return Step::next;
   }
@@ -364,14 +364,15 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
                          detail);
   }
 
-  Step refuse_replay(const Error& error) {
+  Step refuse_replay(const Error& error, std::optional<std::chrono::nanoseconds> clock_skew = {}) {
     if (error.category() != Category::expired) return refuse("replay", error);
     Refusal refusal{Category::expired,
                     error_message(mikey::ErrorNo::invalid_ts),
                     "the timestamp is outside the allowed clock skew, or the message was seen "
                     "before",
                     {},
-                    {}};
+                    {},
+                    clock_skew};
     return finish("replay", error.describe(), std::move(refusal));
   }
 
@@ -443,7 +444,7 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
     if (!written) {
       parts_.log.error("a decision could not be audited",
                        {{"request_id", record_.request_id}, {"error", written.error().describe()}});
-      if (settings_.refuse_without_audit) {
+      if (handler_.refuse_without_audit_) {
         answer = std::unexpected(Refusal{Category::unavailable,
                                          {},
                                          "the service cannot answer now",
@@ -499,6 +500,7 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
 TicketHandler::TicketHandler(HandlerSettings settings, const HandlerParts& parts)
     : settings_(std::move(settings)),
       parts_(parts),
+      refuse_without_audit_(settings_.refuse_without_audit),
       dummy_key_(Psk(kDummyKeyOctets)),
       run_id_(fmt::format("{:x}", std::chrono::duration_cast<std::chrono::milliseconds>(
                                       parts.clock.now().time_since_epoch())

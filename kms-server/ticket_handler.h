@@ -42,6 +42,8 @@ struct Refusal {
   std::string reason;      // no more than the sender may know
   std::optional<std::chrono::milliseconds> retry_after;
   WallTime server_time;
+  // T less our clock, for an authenticated sender whose T is the reason.
+  std::optional<std::chrono::nanoseconds> clock_skew = {};
 };
 
 using Answer = std::expected<ByteVector, Refusal>;
@@ -75,6 +77,9 @@ class TicketHandler {
   TicketHandler(HandlerSettings settings, const HandlerParts& parts);
   ~TicketHandler();
 
+  // Instead of HandlerSettings::refuse_without_audit, from now on.
+  void set_refuse_without_audit(bool refuse) noexcept { refuse_without_audit_ = refuse; }
+
   // `done` is called exactly once, from another thread, or before this returns. It must not block.
   // Never blocks itself. Threads: safe from several threads.
   void handle(ByteVector message, Accepted accepted, const rpc::Caller& caller, Done done);
@@ -87,6 +92,7 @@ class TicketHandler {
 
   const HandlerSettings settings_;
   const HandlerParts parts_;
+  std::atomic<bool> refuse_without_audit_;
   // Stands in for the key of an unknown sender; its MAC never counts.
   const mikey::Prepared<Psk> dummy_key_;
   const std::string run_id_;

@@ -31,6 +31,12 @@ std::pair<std::int64_t, std::int32_t> seconds_and_nanos(Duration time) {
               std::chrono::duration_cast<std::chrono::nanoseconds>(time - seconds).count())};
 }
 
+void set_time(google::protobuf::Timestamp& out, WallTime time) {
+  const auto [seconds, nanos] = seconds_and_nanos(time.time_since_epoch());
+  out.set_seconds(seconds);
+  out.set_nanos(nanos);
+}
+
 v1::Refusal to_message(const Refusal& refusal) {
   v1::Refusal message;
   message.set_code(static_cast<std::int32_t>(rpc::ticket_status_code(refusal.category)));
@@ -41,18 +47,24 @@ v1::Refusal to_message(const Refusal& refusal) {
     message.mutable_retry_after()->set_seconds(seconds);
     message.mutable_retry_after()->set_nanos(nanos);
   }
-  const auto [seconds, nanos] = seconds_and_nanos(refusal.server_time.time_since_epoch());
-  message.mutable_server_time()->set_seconds(seconds);
-  message.mutable_server_time()->set_nanos(nanos);
+  if (refusal.clock_skew) {
+    const auto [seconds, nanos] = seconds_and_nanos(*refusal.clock_skew);
+    // A Duration's parts have one sign.
+    const bool behind = seconds < 0 && nanos > 0;
+    message.mutable_clock_skew()->set_seconds(behind ? seconds + 1 : seconds);
+    message.mutable_clock_skew()->set_nanos(behind ? nanos - 1'000'000'000 : nanos);
+  }
+  set_time(*message.mutable_server_time(), refusal.server_time);
   return message;
 }
 
 // What the guard, or the server itself, refuses before the handler sees it.
-grpc::Status to_status(const Error& error) {
+grpc::Status to_status(const Error& error, WallTime now) {
   const grpc::Status status = rpc::to_status(error);
   v1::Refusal detail;
   detail.set_code(static_cast<std::int32_t>(status.error_code()));
   detail.set_reason(status.error_message());
+  set_time(*detail.mutable_server_time(), now);
   return rpc::to_status(status.error_code(), status.error_message(), detail);
 }
 
@@ -248,18 +260,6 @@ class RefusedStream final
 
 }  // namespace
 
-std::vector<rpc::MethodRule> ticket_method_rules(bool require_client_certificate,
-                                                 bool allow_plaintext) {
-  rpc::CallerKinds allowed = rpc::CallerKind::certificate;
-  if (!require_client_certificate) allowed = allowed | rpc::CallerKind::anonymous_tls;
-  if (allow_plaintext) allowed = allowed | rpc::CallerKind::plaintext;
-  std::vector<rpc::MethodRule> rules;
-  for (const std::string_view method : {kRequestTicket, kResolveTicket, kExchange}) {
-    rules.push_back({std::string(method), allowed});
-  }
-  return rules;
-}
-
 Result<rpc::Caller> TicketService::admit(const grpc::CallbackServerContext& context,
                                          std::string_view method) const {
   const rpc::Drain* drain = drain_.load();
@@ -276,7 +276,7 @@ grpc::ServerUnaryReactor* TicketService::unary(grpc::CallbackServerContext& cont
   auto* const call = new UnaryCall();
   auto caller = admit(context, method);
   if (!caller) {
-    call->Finish(to_status(caller.error()));
+    call->Finish(to_status(caller.error(), clock_.now()));
     return call;
   }
   handler_.handle(octets_of(request.mikey()), accepted,
@@ -309,7 +309,7 @@ grpc::ServerUnaryReactor* TicketService::ResolveTicket(grpc::CallbackServerConte
 grpc::ServerBidiReactor<v1::ExchangeRequest, v1::ExchangeResponse>* TicketService::Exchange(
     grpc::CallbackServerContext* context) {
   auto caller = admit(*context, kExchange);
-  if (!caller) return new RefusedStream(to_status(caller.error()));
+  if (!caller) return new RefusedStream(to_status(caller.error(), clock_.now()));
   auto stream = std::make_shared<ExchangeStream>(handler_, std::move(*caller), max_outstanding_);
   stream->begin(*drain_.load());
   return stream.get();

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <atomic>
-#include <vector>
 
 #include "keystub/v1/ticket_service.grpc.pb.h"
 #include "kms-server/ticket_handler.h"
@@ -12,17 +11,13 @@
 
 namespace keystub::kms {
 
-// Who may call what on the ticket port. The MAC inside a message authenticates its sender, so a
-// caller without a certificate is welcome unless one is required.
-std::vector<rpc::MethodRule> ticket_method_rules(bool require_client_certificate,
-                                                 bool allow_plaintext);
-
 class TicketService final : public v1::TicketService::CallbackService {
  public:
-  // Handler and guard must outlive the server that this is registered with. `max_outstanding`:
-  // messages of one stream that wait for their answers to leave.
-  TicketService(TicketHandler& handler, const rpc::Guard& guard, std::size_t max_outstanding)
-      : handler_(handler), guard_(guard), max_outstanding_(max_outstanding) {}
+  // Handler, guard and clock must outlive the server that this is registered with.
+  // `max_outstanding`: messages of one stream that wait for their answers to leave.
+  TicketService(TicketHandler& handler, const rpc::Guard& guard, const Clock& clock,
+                std::size_t max_outstanding)
+      : handler_(handler), guard_(guard), clock_(clock), max_outstanding_(max_outstanding) {}
 
   // The drain of that server, as soon as it runs; calls are refused (UNAVAILABLE) until then.
   void set_drain(rpc::Drain& drain) noexcept { drain_ = &drain; }
@@ -46,6 +41,7 @@ class TicketService final : public v1::TicketService::CallbackService {
 
   TicketHandler& handler_;
   const rpc::Guard& guard_;
+  const Clock& clock_;
   const std::size_t max_outstanding_;
   std::atomic<rpc::Drain*> drain_{nullptr};
 };

@@ -73,7 +73,7 @@ TEST(Audit, TheLineIsInTheFileWhenTheCallerIsTold) {
                     });
       EXPECT_EQ(seen->get_future().get(), i + 1);
     }
-    EXPECT_TRUE(audit->healthy());
+    EXPECT_FALSE(audit->fault().has_value());
     struct stat status{};
     ASSERT_EQ(::stat(options.path.c_str(), &status), 0);
     EXPECT_EQ(status.st_mode & 0777, 0600U);
@@ -120,10 +120,10 @@ TEST(Audit, TellsWhenALineCannotBeWritten) {
   ASSERT_FALSE(written.has_value());
   EXPECT_EQ(written.error().category(), Category::unavailable);
   // The thread notes its health after it has told the caller.
-  for (int i = 0; audit->healthy() && i < 1000; ++i) {
+  for (int i = 0; !audit->fault() && i < 1000; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
-  EXPECT_FALSE(audit->healthy());
+  EXPECT_TRUE(audit->fault().has_value());
   options.path = "/proc/nothing/audit";
   EXPECT_EQ(Audit::open(options).error().category(), Category::unavailable);
 }

@@ -116,7 +116,10 @@ class TroubledStore final : public IdentityStore {
   Result<std::size_t> purge_tpks(WallTime before, Deadline deadline) override {
     return store_.purge_tpks(before, deadline);
   }
-  Result<Tpk> active_tpk(Deadline deadline) override { return store_.active_tpk(deadline); }
+  Result<Tpk> active_tpk(Deadline deadline) override {
+    if (auto error = look_up()) return std::unexpected(std::move(*error));
+    return store_.active_tpk(deadline);
+  }
   Result<Tpk> find_tpk(Bytes tpk_id, Deadline deadline) override {
     return store_.find_tpk(tpk_id, deadline);
   }

@@ -102,7 +102,8 @@ listen = "localhost:7443"
 colour = "blue"
 [admin]
 listen = "127.0.0.1:7444"
-allowed_uids = ["root"]
+[roles]
+operator = ["uid:root"]
 [policy]
 max_validity = "1h"
 default_validity = "2h"
@@ -110,8 +111,8 @@ default_validity = "2h"
   ASSERT_FALSE(refused.has_value());
   const std::string text = refused.error().text();
   for (const char* part : {"store.database", "kek.file", "replay.skew", "tickets.listen",
-                           "tickets.colour", "tickets.certificate", "admin.client_names",
-                           "admin.allowed_uids", "policy.default_validity", "test.toml:3"}) {
+                           "tickets.colour", "tickets.certificate", "roles.admin", "roles.operator",
+                           "policy.default_validity", "test.toml:3"}) {
     EXPECT_THAT(text, HasSubstr(part));
   }
 }

@@ -383,6 +383,9 @@ TEST_F(TicketHandlerTest, KMS_6_RefusesMessagesOutsideTheSkewAndTellsItsTime) {
     EXPECT_EQ(last_answer.error().category, Category::expired);
     EXPECT_EQ(error_no(), ErrorNo::invalid_ts);
     EXPECT_EQ(last_answer.error().server_time, clock.now());
+    ASSERT_TRUE(last_answer.error().clock_skew.has_value());
+    EXPECT_LT(std::chrono::abs(*last_answer.error().clock_skew - offset),
+              std::chrono::microseconds(1));
   }
   for (const auto offset : {std::chrono::seconds(55), std::chrono::seconds(-55)}) {
     testing::FakeClock other(clock.now() + offset);

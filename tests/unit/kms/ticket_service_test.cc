@@ -128,7 +128,31 @@ TEST_F(TicketServiceTest, ARefusalIsAStatusWithOneRefusalAsDetail) {
   EXPECT_EQ(
       refusal->server_time().seconds(),
       std::chrono::duration_cast<std::chrono::seconds>(clock.now().time_since_epoch()).count());
-  EXPECT_EQ(request(*stub, "junk").error_code(), StatusCode::INVALID_ARGUMENT);
+  EXPECT_TRUE(refusal->has_clock_skew());
+  const grpc::Status junk = request(*stub, "junk");
+  EXPECT_EQ(junk.error_code(), StatusCode::INVALID_ARGUMENT);
+  refusal = rpc::detail_of<v1::Refusal>(junk);
+  ASSERT_TRUE(refusal.has_value());
+  EXPECT_TRUE(refusal->has_server_time()) << "for everybody";
+  EXPECT_FALSE(refusal->has_clock_skew()) << "for those who proved who they are";
+}
+
+TEST_F(TicketServiceTest, KMS_6_ARefusalForItsTimeTellsTheMeasuredSkew) {
+  start();
+  const auto stub = tickets();
+  mikey::KmsCredentials alice = credentials(kAlice);
+  testing::FakeClock behind(clock.now() - std::chrono::milliseconds(90'500));
+  mikey::TicketPolicy wish;
+  wish.flags = mikey::kMode1Flags;
+  wish.idr_i = alice.self;
+  wish.idr_r = {mikey::Identity::uri(kBob)};
+  const auto late = mikey::TicketRequest::start({behind, random}, alice, wish).value();
+  const grpc::Status refused = request(*stub, to_string(late.message()));
+  EXPECT_EQ(refused.error_code(), StatusCode::OUT_OF_RANGE);
+  const auto refusal = rpc::detail_of<v1::Refusal>(refused);
+  ASSERT_TRUE(refusal.has_value());
+  EXPECT_EQ(refusal->clock_skew().seconds(), -90);
+  EXPECT_NEAR(refusal->clock_skew().nanos(), -500'000'000, 1000);
 }
 
 TEST_F(TicketServiceTest, KMS_7_NobodyLearnsWhoExists) {
@@ -170,16 +194,59 @@ TEST_F(TicketServiceTest, ThePlaintextPortIsThereOnlyWhenItIsAskedFor) {
   EXPECT_TRUE(request(*plaintext(), request_init(alice)).ok());
 }
 
-TEST(MethodTables, EveryMethodOfBothServicesHasARow) {
-  EXPECT_TRUE(rpc::Guard(ticket_method_rules(false, false))
-                  .uncovered({"keystub.v1.TicketService"})
-                  .empty());
-  EXPECT_TRUE(rpc::Guard(admin_method_rules({"kms-admin"}))
-                  .uncovered({"keystub.v1.IdentityAdmin"})
-                  .empty());
-  EXPECT_FALSE(
-      rpc::Guard(ticket_method_rules(false, false)).uncovered({"keystub.v1.IdentityAdmin"}).empty())
+// What each port serves; KmsServer registers the same.
+const std::vector<std::string> kTicketPort = {"keystub.v1.TicketService", "grpc.health.v1.Health"};
+const std::vector<std::string> kAdminPort = {"keystub.v1.IdentityAdmin", "keystub.v1.KmsOperation",
+                                             "grpc.health.v1.Health",
+                                             "grpc.reflection.v1alpha.ServerReflection"};
+
+TEST(MethodTables, KMS_7_EveryMethodOfEveryServiceOfBothPortsHasARow) {
+  const rpc::Guard tickets(ticket_method_rules({}, false, false));
+  EXPECT_TRUE(tickets.uncovered(kTicketPort).empty());
+  EXPECT_TRUE(rpc::Guard(admin_method_rules({})).uncovered(kAdminPort).empty());
+  EXPECT_EQ(tickets.uncovered({"keystub.v1.IdentityAdmin"}).size(), 26U)
       << "the ticket port offers no administration";
+}
+
+TEST(MethodTables, KMS_7_EachRoleMayDoItsOwnAndNoMore) {
+  const Roles roles{{"boss"}, {"ops", "uid:4711"}, {"eyes"}, {"agent"}};
+  const rpc::Guard admin(admin_method_rules(roles));
+  const auto may = [&](const char* name, const std::string& method,
+                       rpc::CallerKind kind = rpc::CallerKind::certificate) {
+    rpc::Caller caller;
+    caller.kind = kind;
+    caller.names = {name};
+    return admin.check(caller, "/" + method).has_value();
+  };
+  const std::string service = "keystub.v1.IdentityAdmin/";
+  const std::string reflection = "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo";
+  for (const char* name : {"boss", "ops", "eyes"}) {
+    EXPECT_TRUE(may(name, service + "ListIdentities"));
+    EXPECT_TRUE(may(name, reflection));
+    EXPECT_EQ(may(name, service + "SetPsk"), std::string(name) != "eyes");
+    EXPECT_EQ(may(name, service + "RevokeTpk"), std::string(name) == "boss");
+    EXPECT_EQ(may(name, service + "ShareTpk"), std::string(name) == "boss");
+  }
+  for (const char* method : {"ListIdentities", "CreateIdentity", "ListTpks"}) {
+    EXPECT_FALSE(may("agent", service + method)) << method;
+    EXPECT_FALSE(may("stranger", service + method)) << method;
+    EXPECT_TRUE(may("uid:0", service + method, rpc::CallerKind::unix_peer)) << method;
+    EXPECT_TRUE(may("uid:4711", service + method, rpc::CallerKind::unix_peer)) << method;
+    EXPECT_FALSE(may("uid:4712", service + method, rpc::CallerKind::unix_peer)) << method;
+  }
+  EXPECT_TRUE(may("stranger", "grpc.health.v1.Health/Check"));
+  EXPECT_FALSE(may("boss", service + "NoSuchMethod"));
+  EXPECT_THAT(uids_of(roles), ::testing::Contains(4711U));
+
+  const rpc::Guard tickets(ticket_method_rules(roles, true, false));
+  rpc::Caller caller;
+  caller.kind = rpc::CallerKind::certificate;
+  caller.names = {"agent"};
+  EXPECT_TRUE(tickets.check(caller, "/keystub.v1.TicketService/RequestTicket").has_value());
+  caller.names = {"boss"};
+  EXPECT_FALSE(tickets.check(caller, "/keystub.v1.TicketService/RequestTicket").has_value());
+  caller.kind = rpc::CallerKind::anonymous_tls;
+  EXPECT_FALSE(tickets.check(caller, "/keystub.v1.TicketService/RequestTicket").has_value());
 }
 
 // --------------------------------------------------------------------------------- the stream

@@ -1,0 +1,255 @@
+#include "kms-server/doctor.h"
+
+#include <fmt/format.h>
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/timex.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <fstream>
+#include <memory>
+
+#include "kms-server/database_backup.h"
+#include "kms-server/files.h"
+#include "kms-server/kek_source.h"
+#include "service/audit_chain.h"
+
+namespace keystub::kms {
+namespace {
+
+using Path = std::filesystem::path;
+using Level = Finding::Level;
+
+constexpr int kExpiresSoonDays = 30;
+constexpr std::uint64_t kLittleSpace = std::uint64_t{256} << 20;  // octets
+constexpr std::uint64_t kNoSpace = std::uint64_t{16} << 20;
+
+struct Free {
+  void operator()(BIO* bio) const noexcept { BIO_free(bio); }
+  void operator()(X509* certificate) const noexcept { X509_free(certificate); }
+  void operator()(X509_CRL* list) const noexcept { X509_CRL_free(list); }
+};
+
+class Examination {
+ public:
+  Examination(const Settings& settings, const Clock& clock) : settings_(settings), clock_(clock) {}
+
+  std::vector<Finding> run() {
+    files();
+    database();
+    tls("tickets", settings_.ticket_tls);
+    if (settings_.admin_address) tls("admin", settings_.admin_tls);
+    time();
+    for (const Path& file : {settings_.database, settings_.audit.path, settings_.replay_file}) {
+      space(folder_of(file));
+    }
+    audit();
+    return std::move(findings_);
+  }
+
+ private:
+  static Path folder_of(const Path& file) {
+    return file.has_parent_path() ? file.parent_path() : ".";
+  }
+  void fine(std::string check, std::string text) {
+    findings_.push_back({std::move(check), Level::fine, std::move(text)});
+  }
+  void warn(std::string check, std::string text, std::string advice) {
+    findings_.push_back({std::move(check), Level::warning, std::move(text), std::move(advice)});
+  }
+  void fault(std::string check, const Error& error, std::string advice) {
+    findings_.push_back(
+        {std::move(check), Level::fault, error.describe(), std::move(advice), error.category()});
+  }
+
+  void files() {
+    for (const Path& file : {settings_.database, settings_.audit.path, settings_.replay_file,
+                             settings_.ticket_tls.private_key, settings_.admin_tls.private_key}) {
+      private_file(file);
+    }
+  }
+
+  // Keys, identities and decisions are the daemon's own business.
+  void private_file(const Path& file) {
+    if (file.empty()) return;
+    struct stat info{};
+    if (::stat(file.c_str(), &info) != 0) {
+      if (file == settings_.replay_file) {
+        return warn("file", fmt::format("{} is missing", file.string()),
+                    "messages are refused for the clock skew after the next start; start the KMS "
+                    "and wait");
+      }
+      if (file == settings_.audit.path) return;  // the KMS makes it
+      return fault(
+          "file",
+          Error(Category::not_found, fmt::format("{}: {}", file.string(), errno_text(errno))),
+          "correct the path in the configuration, or put the file back");
+    }
+    if ((info.st_mode & 077U) != 0) {
+      return fault("file",
+                   Error(Category::denied, fmt::format("others may read or write {} (mode {:03o})",
+                                                       file.string(), info.st_mode & 0777U)),
+                   fmt::format("chmod 600 {}", file.string()));
+    }
+    fine("file", file.string());
+  }
+
+  void database() {
+    const auto kek = open_kek(settings_.kek);
+    if (!kek) {
+      return fault("kek", kek.error(), "without the KEK of this database no key in it opens");
+    }
+    fine("kek", "it can be read");
+    const auto summary = verify_database(settings_.database, *kek);
+    if (!summary) {
+      const bool wrong_kek = summary.error().category() == Category::denied;
+      return fault("database", summary.error(),
+                   wrong_kek ? "put the right KEK in [kek]"
+                             : "stop the KMS and restore a copy: kms-server backup restore");
+    }
+    fine("database", fmt::format("{}: sound, its KEK, schema {}, {} identities, {} PSKs, {} TPKs",
+                                 settings_.database.string(), summary->schema, summary->identities,
+                                 summary->psks, summary->tpks));
+  }
+
+  void tls(const std::string& port, const TlsFiles& files) {
+    for (const Path& file : {files.certificate, files.client_ca}) certificate(port, file);
+    if (!files.client_crl.empty()) revocation_list(port, files.client_crl);
+  }
+
+  void certificate(const std::string& port, const Path& file) {
+    const std::unique_ptr<BIO, Free> bio(BIO_new_file(file.c_str(), "r"));
+    const std::unique_ptr<X509, Free> one(
+        bio == nullptr ? nullptr : PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
+    if (one == nullptr) {
+      ERR_clear_error();
+      return fault("certificate",
+                   Error(Category::malformed,
+                         fmt::format("{} ({}) holds no certificate", file.string(), port)),
+                   "put a PEM file there");
+    }
+    const std::string name = fmt::format("{} ({})", file.string(), port);
+    if (days_until(X509_get0_notBefore(one.get())) > 0) {
+      return fault("certificate", Error(Category::expired, name + " is not valid yet"),
+                   "check the clock, or wait");
+    }
+    expiry("certificate", name, X509_get0_notAfter(one.get()),
+           "renew it; the KMS takes up the new file without a restart");
+  }
+
+  void revocation_list(const std::string& port, const Path& file) {
+    const std::unique_ptr<BIO, Free> bio(BIO_new_file(file.c_str(), "r"));
+    const std::unique_ptr<X509_CRL, Free> list(
+        bio == nullptr ? nullptr : PEM_read_bio_X509_CRL(bio.get(), nullptr, nullptr, nullptr));
+    if (list == nullptr || X509_CRL_get0_nextUpdate(list.get()) == nullptr) {
+      ERR_clear_error();
+      return fault("revocation list",
+                   Error(Category::malformed,
+                         fmt::format("{} ({}) holds no list with an end", file.string(), port)),
+                   "put the CA's newest list there, in PEM");
+    }
+    const int days = days_until(X509_CRL_get0_nextUpdate(list.get()));
+    const std::string name = fmt::format("{} ({})", file.string(), port);
+    if (days < 0) {
+      return fault("revocation list", Error(Category::expired, name + " is out of date"),
+                   "fetch the CA's newest list: until then no client certificate is accepted");
+    }
+    fine("revocation list", fmt::format("{}: current for {} days", name, days));
+  }
+
+  void expiry(const std::string& check, const std::string& name, const ASN1_TIME* end,
+              const std::string& advice) {
+    const int days = days_until(end);
+    if (days < 0) return fault(check, Error(Category::expired, name + " has expired"), advice);
+    if (days < kExpiresSoonDays) {
+      return warn(check, fmt::format("{} expires in {} days", name, days), advice);
+    }
+    fine(check, fmt::format("{}: {} days left", name, days));
+  }
+
+  // Whole days from now, negative when it is over.
+  int days_until(const ASN1_TIME* time) const {
+    const std::unique_ptr<ASN1_TIME, decltype(&ASN1_TIME_free)> now(
+        ASN1_TIME_set(nullptr, std::chrono::system_clock::to_time_t(clock_.now())),
+        &ASN1_TIME_free);
+    int days = 0;
+    int seconds = 0;
+    if (now == nullptr || ASN1_TIME_diff(&days, &seconds, now.get(), time) != 1) return -1;
+    return days - (days == 0 && seconds < 0 ? 1 : 0);
+  }
+
+  void time() {
+    timex state{};
+    if (::adjtimex(&state) == TIME_ERROR || (state.status & STA_UNSYNC) != 0) {
+      return warn(
+          "clock", "the kernel says that the clock is not synchronised",
+          fmt::format("run an NTP client: messages more than {} s off are refused",
+                      std::chrono::ceil<std::chrono::seconds>(settings_.clock_skew).count()));
+    }
+    fine("clock", "synchronised");
+  }
+
+  void space(const Path& folder) {
+    if (std::ranges::find(looked_at_, folder) != looked_at_.end()) return;
+    looked_at_.push_back(folder);
+    struct statvfs info{};
+    if (::statvfs(folder.c_str(), &info) != 0) {
+      return fault(
+          "disk",
+          Error(Category::unavailable, fmt::format("{}: {}", folder.string(), errno_text(errno))),
+          "is the file system mounted?");
+    }
+    const std::uint64_t octets = std::uint64_t{info.f_bavail} * info.f_frsize;
+    const std::string text = fmt::format("{}: {} MiB free", folder.string(), octets >> 20);
+    constexpr const char* kAdvice = "make room: move rotated audit files (FILE.N) away";
+    if ((info.f_flag & ST_RDONLY) != 0) {
+      return fault("disk", Error(Category::unavailable, folder.string() + " is read-only"),
+                   "see the kernel's log, and mount it for writing");
+    }
+    if (octets < kNoSpace) return fault("disk", Error(Category::unavailable, text), kAdvice);
+    if (octets < kLittleSpace) return warn("disk", text, kAdvice);
+    fine("disk", text);
+  }
+
+  void audit() {
+    const Path& path = settings_.audit.path;
+    std::ifstream file(path, std::ios::binary);
+    if (!file) return fine("audit", path.string() + ": not begun yet");
+    service::AuditVerifier verifier;
+    std::string line;
+    while (std::getline(file, line) && !file.eof()) {  // a line without its end is being written
+      if (const auto good = verifier.add(line); !good) {
+        return fault(
+            "audit",
+            Error(good.error())
+                .with_context(fmt::format("{}, line {}", path.string(), verifier.lines() + 1)),
+            "somebody changed it, or the disk did: keep the file and find out");
+      }
+    }
+    fine("audit", fmt::format("{}: {} lines, the chain is whole", path.string(), verifier.lines()));
+  }
+
+  const Settings& settings_;
+  const Clock& clock_;
+  std::vector<Finding> findings_;
+  std::vector<Path> looked_at_;
+};
+
+}  // namespace
+
+std::vector<Finding> examine(const Settings& settings, const Clock& clock) {
+  return Examination(settings, clock).run();
+}
+
+std::optional<Category> worst(const std::vector<Finding>& findings) {
+  const auto found = std::ranges::find(findings, Level::fault, &Finding::level);
+  if (found == findings.end()) return std::nullopt;
+  return found->category;
+}
+
+}  // namespace keystub::kms

@@ -1,0 +1,126 @@
+#include "kms-server/kms_operation_service.h"
+
+#include <memory>
+
+#include "kms-server/database_backup.h"
+#include "kms-server/doctor.h"
+#include "rpc/status.h"
+
+namespace keystub::kms {
+namespace {
+
+constexpr std::string_view kService = "/keystub.v1.KmsOperation/";
+
+class OperationCall final : public grpc::ServerUnaryReactor {
+ public:
+  void OnCancel() override {}
+  void OnDone() override { delete this; }
+};
+
+void set_summary(v1::DatabaseSummary& out, const DatabaseSummary& summary) {
+  out.set_schema(static_cast<std::uint64_t>(summary.schema));
+  out.set_identities(static_cast<std::uint64_t>(summary.identities));
+  out.set_psk_count(static_cast<std::uint64_t>(summary.psks));
+  out.set_tpk_count(static_cast<std::uint64_t>(summary.tpks));
+  out.set_octets(summary.size);
+}
+
+v1::FindingLevel level_of(Finding::Level level) {
+  switch (level) {
+    case Finding::Level::fine: return v1::FINDING_LEVEL_FINE;
+    case Finding::Level::warning: return v1::FINDING_LEVEL_WARNING;
+    case Finding::Level::fault: return v1::FINDING_LEVEL_FAULT;
+  }
+  return v1::FINDING_LEVEL_UNSPECIFIED;
+}
+
+}  // namespace
+
+grpc::ServerUnaryReactor* KmsOperationService::run(
+    grpc::CallbackServerContext& context, std::string_view method,
+    std::function<Result<void>(const rpc::Caller&)> work) {
+  auto* const call = new OperationCall();
+  auto caller = parts_.guard.admit(context, std::string(kService).append(method));
+  if (!caller) {
+    call->Finish(rpc::to_status(caller.error()));
+    return call;
+  }
+  auto submitted =
+      parts_.executor.submit([call, caller = std::move(*caller), work = std::move(work)] {
+        const auto done = work(caller);
+        call->Finish(done ? grpc::Status::OK : rpc::to_status(done.error()));
+      });
+  if (!submitted) call->Finish(rpc::to_status(submitted.error()));
+  return call;
+}
+
+Result<std::filesystem::path> KmsOperationService::file_of(const std::string& name) const {
+  if (parts_.settings.backup_folder.empty()) {
+    return fail(Category::conflict, "this KMS has no folder for backups: set backup.folder");
+  }
+  if (!valid_backup_name(name)) {
+    return fail(
+        Category::malformed,
+        "the name of a backup is 1 to 64 of A-Z a-z 0-9 . _ - and does not begin with a dot");
+  }
+  return parts_.settings.backup_folder / name;
+}
+
+grpc::ServerUnaryReactor* KmsOperationService::CreateBackup(grpc::CallbackServerContext* context,
+                                                            const v1::CreateBackupRequest* request,
+                                                            v1::CreateBackupResponse* response) {
+  return run(*context, "CreateBackup",
+             [this, request, response](const rpc::Caller& caller) -> Result<void> {
+               const auto work = [&]() -> Result<void> {
+                 const auto file = TRY(file_of(request->name()));
+                 const auto summary =
+                     TRY(create_backup(parts_.settings.database, parts_.kek, file));
+                 response->set_file(file.string());
+                 set_summary(*response->mutable_summary(), summary);
+                 return {};
+               };
+               const Result<void> made = work();
+               AuditRecord line;
+               line.time = parts_.clock.now();
+               line.trace_id = caller.trace_id;
+               line.caller = std::string(caller.display_name());
+               line.operation = "admin.create_backup";
+               line.granted = made.has_value();
+               line.rule = made ? "admin" : category_name(made.error().category());
+               line.reason = made ? response->file() : made.error().text();
+               TRY(parts_.audit.append_and_wait(line));
+               return made;
+             });
+}
+
+grpc::ServerUnaryReactor* KmsOperationService::VerifyBackup(grpc::CallbackServerContext* context,
+                                                            const v1::VerifyBackupRequest* request,
+                                                            v1::VerifyBackupResponse* response) {
+  return run(*context, "VerifyBackup",
+             [this, request, response](const rpc::Caller&) -> Result<void> {
+               const auto file = TRY(file_of(request->name()));
+               set_summary(*response->mutable_summary(), TRY(verify_database(file, parts_.kek)));
+               response->set_file(file.string());
+               return {};
+             });
+}
+
+grpc::ServerUnaryReactor* KmsOperationService::Diagnose(grpc::CallbackServerContext* context,
+                                                        const v1::DiagnoseRequest*,
+                                                        v1::DiagnoseResponse* response) {
+  return run(*context, "Diagnose", [this, response](const rpc::Caller&) -> Result<void> {
+    for (const Finding& finding : examine(parts_.settings, parts_.clock)) {
+      v1::Finding& out = *response->add_findings();
+      out.set_check(finding.check);
+      out.set_level(level_of(finding.level));
+      out.set_text(finding.text);
+      out.set_advice(finding.advice);
+    }
+    const auto now = parts_.clock.now().time_since_epoch();
+    response->mutable_server_time()->set_seconds(
+        std::chrono::floor<std::chrono::seconds>(now).count());
+    return {};
+  });
+}
+
+}  // namespace keystub::kms
