@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/random.h"
+#include "keystub/v1/kms_operation.pb.h"
 #include "kms-client/kmsctl/connection.h"
 #include "kms-client/kmsctl/output.h"
 #include "service/command_line.h"
@@ -163,6 +164,22 @@ class TicketCommands {
   std::string ticket_file_;
   std::string transfer_file_;
   std::string trace_id_;
+};
+
+class OperationCommands {
+ public:
+  OperationCommands(service::Verb& top, Session& session);
+
+ private:
+  int doctor();
+  Result<v1::DiagnoseResponse> examine() const;
+  Result<void> create();
+  Result<void> verify();
+  Result<ConnectionOptions> long_connection() const;
+
+  Session& session_;
+  std::string name_;
+  std::string config_;
 };
 
 class AuditCommands {

@@ -35,20 +35,20 @@ struct AdminClient::Impl {
 AdminClient::AdminClient(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 AdminClient::~AdminClient() = default;
 
-Result<std::unique_ptr<AdminClient>> AdminClient::open(const ConnectionOptions& options) {
+Result<std::shared_ptr<grpc::Channel>> open_admin_channel(const ConnectionOptions& options) {
   if (options.socket.empty() && options.server.empty()) {
     return fail(
         Category::malformed,
         "say where the KMS is: --socket PATH, or --server IP:PORT with --ca, --cert, --key");
   }
-  std::shared_ptr<grpc::Channel> channel;
-  if (!options.socket.empty()) {
-    channel = rpc::open_unix_channel(options.socket);
-  } else {
-    channel = TRY(rpc::open_tls_channel(options.server,
-                                        {options.ca, options.certificate, options.private_key},
-                                        {.server_name = options.server_name}));
-  }
+  if (!options.socket.empty()) return rpc::open_unix_channel(options.socket);
+  return rpc::open_tls_channel(options.server,
+                               {options.ca, options.certificate, options.private_key},
+                               {.server_name = options.server_name});
+}
+
+Result<std::unique_ptr<AdminClient>> AdminClient::open(const ConnectionOptions& options) {
+  auto channel = TRY(open_admin_channel(options));
   return std::unique_ptr<AdminClient>(new AdminClient(
       std::make_unique<Impl>(v1::IdentityAdmin::NewStub(std::move(channel)), options.timeout)));
 }

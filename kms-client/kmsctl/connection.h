@@ -9,6 +9,10 @@
 #include "base/error.h"
 #include "keystub/v1/identity_admin.pb.h"
 
+namespace grpc {
+class Channel;
+}
+
 namespace keystub::kmsctl {
 
 // The options that all verbs share.
@@ -21,6 +25,9 @@ struct ConnectionOptions {
   std::string private_key;
   std::chrono::milliseconds timeout{10'000};
 };
+
+// To the admin port: by the Unix socket, or over TLS.
+Result<std::shared_ptr<grpc::Channel>> open_admin_channel(const ConnectionOptions& options);
 
 // One method per RPC of IdentityAdmin. Not tried again: a change may have been made although its
 // acknowledgement was lost, and a person should know. Fields with key material are wiped from the

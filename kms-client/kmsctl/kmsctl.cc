@@ -42,6 +42,7 @@ int run(int argc, char** argv, std::ostream& out, const Clock& clock, RandomSour
   const PolicyCommands policy(line.top(), session);
   const TpkCommands tpk(line.top(), session);
   const TicketCommands ticket(line.top(), session);
+  const OperationCommands operation(line.top(), session);
   const AuditCommands audit(line.top(), session);
   const int code = line.run(argc, argv);
   out.flush();

@@ -1,5 +1,5 @@
-// kmsctl: the command line of a KMS. Identities, mode 3 TPKs, and trying tickets out. A client of
-// the admin port and the ticket port and nothing else. docs/kmsctl.md is its manual.
+// kmsctl: the command line of a KMS. Identities, mode 3 TPKs, running it, and trying tickets out. A
+// client of the admin port and the ticket port and nothing else. docs/kmsctl.md is its manual.
 #pragma once
 
 #include <ostream>

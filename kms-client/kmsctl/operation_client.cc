@@ -1,0 +1,59 @@
+#include "kms-client/kmsctl/operation_client.h"
+
+#include <utility>
+
+#include "keystub/v1/kms_operation.grpc.pb.h"
+#include "rpc/call.h"
+#include "rpc/channel.h"
+#include "rpc/status.h"
+
+namespace keystub::kmsctl {
+namespace {
+
+using Stub = v1::KmsOperation::Stub;
+
+}  // namespace
+
+struct OperationClient::Impl {
+  std::unique_ptr<Stub> stub;
+  std::chrono::milliseconds timeout;
+
+  template <class Request, class Response>
+  Result<Response> call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
+                                                     Response*),
+                        const Request& request, std::string_view what) {
+    grpc::ClientContext context;
+    rpc::prepare(context, timeout);
+    Response response;
+    const grpc::Status status = (stub.get()->*method)(&context, request, &response);
+    if (!status.ok()) return std::unexpected(rpc::to_error(status, what));
+    return response;
+  }
+};
+
+OperationClient::OperationClient(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+OperationClient::~OperationClient() = default;
+
+Result<std::unique_ptr<OperationClient>> OperationClient::open(const ConnectionOptions& options) {
+  auto channel = TRY(open_admin_channel(options));
+  return std::unique_ptr<OperationClient>(new OperationClient(
+      std::make_unique<Impl>(v1::KmsOperation::NewStub(std::move(channel)), options.timeout)));
+}
+
+Result<v1::CreateBackupResponse> OperationClient::create_backup(const std::string& name) {
+  v1::CreateBackupRequest request;
+  request.set_name(name);
+  return impl_->call(&Stub::CreateBackup, request, "create backup");
+}
+
+Result<v1::VerifyBackupResponse> OperationClient::verify_backup(const std::string& name) {
+  v1::VerifyBackupRequest request;
+  request.set_name(name);
+  return impl_->call(&Stub::VerifyBackup, request, "verify backup");
+}
+
+Result<v1::DiagnoseResponse> OperationClient::diagnose() {
+  return impl_->call(&Stub::Diagnose, v1::DiagnoseRequest(), "doctor");
+}
+
+}  // namespace keystub::kmsctl
