@@ -3,9 +3,13 @@
 import base64
 import pathlib
 import re
+import sqlite3
 import sys
 import tempfile
 import unittest
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 import house
 
@@ -40,6 +44,24 @@ class Secrets(unittest.TestCase):
         keys["kek"] = bytes.fromhex(text.decode()) if len(text) == 64 else text
         return keys
 
+    def own_tpks(self, kek):
+        """The ticket protection keys of the KMS, as kms-server/kek.h wraps them."""
+        database = sqlite3.connect(f"file:{self.all.kms.data / 'kms.db'}?mode=ro", uri=True)
+        rows = database.execute("SELECT tpk_id, wrapped FROM tpks WHERE owner_id IS NULL").fetchall()
+        database.close()
+        keys = {}
+        for tpk_id, wrapped in rows:
+            bound = b"\x01" + b"".join(len(part).to_bytes(4, "big") + part
+                                       for part in (b"own-tpk", b"", tpk_id))
+            keys["TPK " + tpk_id.hex()] = AESGCM(kek).decrypt(wrapped[1:13], wrapped[13:], bound)
+        return keys
+
+    def tls_keys(self):
+        """The private numbers of all TLS keys."""
+        for path in (self.all.kms.data / "tls").glob("*.key"):
+            key = serialization.load_pem_private_key(path.read_bytes(), None)
+            yield str(path), key.private_numbers().private_value.to_bytes(32, "big")
+
     def places(self):
         """(name, content) of everything that must not hold a key."""
         for path in self.folder.rglob("*"):
@@ -68,7 +90,14 @@ class Secrets(unittest.TestCase):
         tpk = next(key for name, key in keys.items() if name.endswith(".tpk"))
         keys |= mikey_ticket.transfer_keys(tpk, key_mgmt(alice.offer_file),
                                            key_mgmt(alice.answer_file))
+        tpks = self.own_tpks(keys["kek"])
+        self.assertEqual(len(tpks), 1)
+        keys |= tpks | dict(self.tls_keys())
+        # A backup is a place as well, and doctor has looked at everything.
+        self.all.kms.ctl_ok("backup", "create", "one")
+        (self.folder / "doctor.out").write_text(self.all.kms.ctl_ok("doctor"))
         places = list(self.places())
+        self.assertTrue(any("backups/one" in name for name, _ in places))
         self.assertTrue(any("kms.db" in name for name, _ in places))
         self.assertTrue(any("audit.jsonl" in name for name, _ in places))
         for name, key in keys.items():
