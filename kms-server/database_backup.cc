@@ -182,7 +182,11 @@ Result<Restored> restore_backup(const Path& copy, const Path& database, const Ke
   TRY(sync_file(draft.path()));
   if (std::filesystem::exists(database, error)) {
     TRY(require_unused(database));
-    restored.before = database.string() + ".before-" + std::string(mark);
+    const std::string name = fmt::format("{}.before-{}", database.string(), mark);
+    restored.before = name;
+    for (int number = 2; std::filesystem::exists(restored.before, error); ++number) {
+      restored.before = fmt::format("{}-{}", name, number);
+    }
     if (::link(database.c_str(), restored.before.c_str()) != 0) {
       return fail(Category::unavailable, fmt::format("cannot keep the old database as {}: {}",
                                                      restored.before.string(), errno_text(errno)));

@@ -1,5 +1,7 @@
 #include "kms-server/kms_server.h"
 
+#include <thread>
+
 #include "kms-server/access.h"
 #include "kms-server/audit.h"
 #include "kms-server/health_monitor.h"
@@ -214,6 +216,12 @@ void KmsServer::reload(const Settings& settings) {
 void KmsServer::stop() {
   const Settings& settings = impl_->settings;
   impl_->health->stop_serving();
+  // gRPC cancels a call that comes while it shuts down. Whoever is told UNAVAILABLE before goes
+  // elsewhere, and no such call comes.
+  if (impl_->ticket_server != nullptr && !impl_->ticket_server->drain().draining()) {
+    impl_->ticket_server->drain().begin();
+    std::this_thread::sleep_for(settings.linger_time);
+  }
   if (impl_->ticket_server != nullptr) {
     impl_->ticket_server->stop(settings.drain_time, settings.cancel_after);
   }

@@ -210,6 +210,7 @@ Result<Settings> read_settings(service::Config& config) {
   const std::string level =
       config.choice("log.level", "info", {"trace", "debug", "info", "warning", "error", "off"});
   if (const auto parsed = service::parse_log_level(level)) settings.log_level = *parsed;
+  settings.linger_time = config.duration("shutdown.linger", 500ms, 0s, 1min);
   settings.drain_time = config.duration("shutdown.drain", 5s, 0s, 10min);
   settings.cancel_after = config.duration("shutdown.cancel_after", 2s, 0s, 1min);
   TRY(config.finish());

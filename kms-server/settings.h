@@ -82,6 +82,8 @@ struct Settings {
   enum class MemoryLock : std::uint8_t { automatic, required, off };
   MemoryLock memory_lock = MemoryLock::automatic;
   service::LogLevel log_level = service::LogLevel::info;
+  // Refuses new messages as unavailable for this long before it closes its ports.
+  std::chrono::milliseconds linger_time{500};
   std::chrono::milliseconds drain_time{5000};
   std::chrono::milliseconds cancel_after{2000};
 };

@@ -110,13 +110,13 @@ class DiskRun:
         return time.monotonic() - begin
 
     def _fill(self):
-        with open(self.filler, "wb") as file:
-            try:
-                while True:
-                    file.write(bytes(1 << 16))
-                    file.flush()
-            except OSError:
-                pass
+        with open(self.filler, "wb", buffering=0) as file:
+            for size in (1 << 20, 1 << 12, 1):
+                try:
+                    while file.write(bytes(size)) == size:
+                        pass
+                except OSError:
+                    pass
 
     def _load(self, worker, port, stop, failures):
         """Steps until told to stop; refusals are counted and must be clear."""

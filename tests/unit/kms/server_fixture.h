@@ -34,6 +34,7 @@ class ServerFixture : public ::testing::Test {
     }
     auto config = service::Config::load(options.data / kConfigFile).value();
     settings = read_settings(config).value();
+    settings.linger_time = std::chrono::milliseconds(0);
     settings.drain_time = std::chrono::seconds(5);
     settings.cancel_after = std::chrono::milliseconds(500);
     kek.emplace(open_kek(settings.kek).value());
