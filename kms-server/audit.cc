@@ -103,6 +103,11 @@ Result<void> Audit::append_and_wait(const AuditRecord& record) {
   return waiting.get();
 }
 
+void Audit::set_fault(const Result<void>& written) {
+  const std::lock_guard lock(mutex_);
+  fault_ = written ? std::nullopt : std::optional(written.error());
+}
+
 std::optional<Error> Audit::fault() const {
   const std::lock_guard lock(mutex_);
   return fault_;
@@ -126,7 +131,6 @@ void Audit::write_loop() {
     const bool last_round = stopping_;
     lock.unlock();
 
-    std::optional<Error> fault;
     std::vector<std::string> records;
     for (std::size_t begin = 0; begin < batch.size();) {
       const std::size_t end = each ? begin + 1 : batch.size();
@@ -135,12 +139,13 @@ void Audit::write_loop() {
       const Result<void> done = write(records, !later);
       if (done && later) unsynced = true;
       (done ? metrics_.lines : metrics_.failed).add(static_cast<double>(end - begin));
-      if (!done) fault = done.error();
+      // Before anybody is told: who then asks how the audit is must not hear the old state.
+      set_fault(done);
       for (; begin < end; ++begin) batch[begin].written(done);
     }
     const auto now = std::chrono::steady_clock::now();
     if (unsynced && (last_round || now >= last_sync + options_.interval)) {
-      if (auto synced = file_.sync(); !synced) fault = std::move(synced).error();
+      if (const auto synced = file_.sync(); !synced) set_fault(synced);
       unsynced = false;
       last_sync = now;
     }
@@ -148,7 +153,6 @@ void Audit::write_loop() {
     metrics_.file_size.set(static_cast<double>(file_.size()));
 
     lock.lock();
-    if (!batch.empty() || fault) fault_ = std::move(fault);
     if (last_round && waiting_.empty()) return;
   }
 }

@@ -115,6 +115,7 @@ class Audit {
 
   Audit(AuditOptions options, AuditFile file, const AuditMetrics& metrics);
   void write_loop();
+  void set_fault(const Result<void>& written);
   Result<void> write(const std::vector<std::string>& records, bool durable);
 
   const AuditOptions options_;

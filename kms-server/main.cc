@@ -113,14 +113,17 @@ Result<void> serve(const RunOptions& options, const Settings& settings,
   SqliteStoreOptions store_options;
   store_options.path = settings.database;
   store_options.max_waiting_changes = settings.store_max_waiting;
-  const auto store = TRY(SqliteStore::open(store_options, kek, clock));
+  auto store = SqliteStore::open(store_options, kek, clock);
+  if (!store) {
+    return std::unexpected(std::move(store).error().with_context(settings.database.string()));
+  }
   const auto replay = TRY(open_replay_window(settings, clock, log));
   if (options.plaintext_tickets) {
     log.warning("!!! TICKETS ARE SERVED WITHOUT TLS: whoever listens sees who talks to whom !!!",
                 {{"flag", kPlaintextFlag}});
   }
   const auto server = TRY(KmsServer::start(
-      settings, {*store, kek, *replay, clock, random, log, &metrics, options.plaintext_tickets}));
+      settings, {**store, kek, *replay, clock, random, log, &metrics, options.plaintext_tickets}));
 
   std::vector<service::Endpoint> endpoints = server->endpoints();
   std::unique_ptr<service::HttpServer> http;

@@ -55,14 +55,21 @@ class DiskRun:
         self.folder = pathlib.Path(folder)
         self.disk = self.folder / "disk"
         self.disk.mkdir(parents=True)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_SIZE},mode=700", "tmpfs",
-                        self.disk], check=True)
         self.kms = None
         self.filler = self.disk / "filler"
         rng = random.Random(seed)
         stub_folder = self.folder / "stubs"
         stub_folder.mkdir()
         self.stubs = ticket_port.Stubs(stub_folder)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_SIZE},mode=700", "tmpfs",
+                        self.disk], check=True)
+        try:
+            self._begin(rng)
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self, rng):
         self.kms = house.Kms(self.disk / "kms", identity=kms_crash.KMS)
         # The process's own files must not fail with the disk.
         self.kms.stop()

@@ -18,8 +18,10 @@ class Stubs:
     def __init__(self, folder):
         proto = ROOT / "proto"
         files = [proto / "keystub/v1/ticket_service.proto", proto / "keystub/v1/options.proto",
-                 proto / "keystub/v1/identity_admin.proto", proto / "google/rpc/status.proto"]
-        subprocess.run([sys.executable, "-m", "grpc_tools.protoc", f"-I{proto}", "-I/usr/include",
+                 proto / "keystub/v1/identity_admin.proto", proto / "keystub/v1/policy.proto",
+                 proto / "google/rpc/status.proto"]
+        # Not grpc_tools.protoc: Debian's is older than optional fields.
+        subprocess.run(["protoc", f"-I{proto}", "-I/usr/include",
                         f"--python_out={folder}", *map(str, files)], check=True)
         sys.path.insert(0, str(folder))
         # google is a package already: ours adds google.rpc to it.

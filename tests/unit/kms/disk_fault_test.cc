@@ -21,7 +21,7 @@ constexpr std::chrono::milliseconds kTimeout{20'000};
 // Faults after so many good operations; KEYSTUB_DISK_FAULTS asks for more (tests/soak).
 int last_good_operation() {
   const char* const wanted = std::getenv("KEYSTUB_DISK_FAULTS");
-  return wanted == nullptr ? 5 : std::atoi(wanted);
+  return wanted == nullptr ? 3 : std::atoi(wanted);
 }
 
 class DiskFaultTest : public ::testing::TestWithParam<DiskFault> {
