@@ -33,8 +33,7 @@ class LabKms {
   mikey::TicketProtection share_tpk(const std::string& uri) {
     const std::string id = "tpk of " + uri;
     mikey::TicketProtection shared{env_.random.secret<mikey::TpkTag>(32).value(), id, {}};
-    shared_tpks_.insert_or_assign(
-        id, SharedTpk{uri, shared});
+    shared_tpks_.insert_or_assign(id, SharedTpk{uri, shared});
     return shared;
   }
 
