@@ -3,9 +3,8 @@
 #include <utility>
 
 #include "keystub/v1/kms_operation.grpc.pb.h"
-#include "rpc/call.h"
+#include "kms-client/kmsctl/stub_client.h"
 #include "rpc/channel.h"
-#include "rpc/status.h"
 
 namespace keystub::kmsctl {
 namespace {
@@ -14,21 +13,8 @@ using Stub = v1::KmsOperation::Stub;
 
 }  // namespace
 
-struct OperationClient::Impl {
-  std::unique_ptr<Stub> stub;
-  std::chrono::milliseconds timeout;
-
-  template <class Request, class Response>
-  Result<Response> call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
-                                                     Response*),
-                        const Request& request, std::string_view what) {
-    grpc::ClientContext context;
-    rpc::prepare(context, timeout);
-    Response response;
-    const grpc::Status status = (stub.get()->*method)(&context, request, &response);
-    if (!status.ok()) return std::unexpected(rpc::to_error(status, what));
-    return response;
-  }
+struct OperationClient::Impl : StubClient<Stub> {
+  using StubClient::StubClient;
 };
 
 OperationClient::OperationClient(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
