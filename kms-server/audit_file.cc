@@ -109,7 +109,7 @@ Result<void> AuditFile::append(const std::vector<std::string>& records) {
   const service::AuditChain before = chain_;
   std::string lines;
   for (const std::string& record : records) lines += TRY(chain_.link(record));
-  const Result<void> written = write_all(file_.get(), as_bytes(lines));
+  Result<void> written = write_all(file_.get(), as_bytes(lines));
   if (written) {
     size_ += lines.size();
     return {};

@@ -127,7 +127,7 @@ Result<DatabaseSummary> verify_database(const Path& file, const Kek& kek) {
   if (error) {
     return fail(Category::not_found, fmt::format("{}: {}", file.string(), error.message()));
   }
-  const auto checked = [&]() -> Result<DatabaseSummary> {
+  auto checked = [&]() -> Result<DatabaseSummary> {
     const auto db = TRY(SqliteDatabase::open(file, SqliteDatabase::Mode::read));
     DatabaseSummary summary;
     summary.size = size;

@@ -79,7 +79,7 @@ grpc::ServerUnaryReactor* KmsOperationService::CreateBackup(grpc::CallbackServer
                  set_summary(*response->mutable_summary(), summary);
                  return {};
                };
-               const Result<void> made = work();
+               Result<void> made = work();
                AuditRecord line;
                line.time = parts_.clock.now();
                line.trace_id = caller.trace_id;

@@ -68,6 +68,7 @@ RateLimiter::RateLimiter(const LimitSettings& settings, const Digest& key)
 
 void RateLimiter::configure(const LimitSettings& settings) {
   std::vector<std::unique_lock<std::mutex>> locks;
+  locks.reserve(shards_.size() + 1);
   for (Shard& shard : shards_) locks.emplace_back(shard.mutex);
   locks.emplace_back(overall_mutex_);
   const std::size_t slots_as_made = settings_.slots;

@@ -74,6 +74,7 @@ Result<void> become_kms_server(std::vector<std::string> arguments) {
   const std::string program = (self.parent_path() / "kms-server").string();
   arguments.insert(arguments.begin(), program);
   std::vector<char*> argv;
+  argv.reserve(arguments.size() + 1);
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
   ::execv(program.c_str(), argv.data());

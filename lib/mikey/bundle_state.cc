@@ -228,8 +228,9 @@ Result<void> check_answer(const std::vector<CryptoSession>& answered,
 }
 
 std::vector<CryptoSession> settle(const std::vector<CryptoSession>& chosen,
-                                  std::vector<CryptoSession> offered, const SessionKey* first_key) {
-  std::vector<CryptoSession> sessions = chosen.empty() ? std::move(offered) : chosen;
+                                  const std::vector<CryptoSession>& offered,
+                                  const SessionKey* first_key) {
+  std::vector<CryptoSession> sessions = chosen.empty() ? offered : chosen;
   for (CryptoSession& session : sessions) {
     if (chosen.empty() && session.policies.size() > 1) session.policies.resize(1);
     // "The Responder MUST provide … SPI for each crypto session for which the Initiator has not".

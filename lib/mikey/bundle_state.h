@@ -97,7 +97,8 @@ Result<void> check_answer(const std::vector<CryptoSession>& answered,
 // `offered` ones with the first of several policies. One without SPI gets `first_key` (may be
 // null).
 std::vector<CryptoSession> settle(const std::vector<CryptoSession>& chosen,
-                                  std::vector<CryptoSession> offered, const SessionKey* first_key);
+                                  const std::vector<CryptoSession>& offered,
+                                  const SessionKey* first_key);
 
 // --- Session keys
 // ---------------------------------------------------------------------------------

@@ -321,7 +321,8 @@ std::vector<CryptoSession> VerifiedUpdate::settle_sessions(const BundleState& st
   return sessions;
 }
 
-Result<UpdateAnswer> VerifiedUpdate::respond(const Environment& env, UpdateResponse response) {
+Result<UpdateAnswer> VerifiedUpdate::respond(const Environment& env,
+                                             const UpdateResponse& response) {
   BundleState& state = *bundle_.state_;
   if (answered_) return fail(Category::conflict, "the update was answered already");
   const bool answers = wants_response();

@@ -97,7 +97,7 @@ class VerifiedUpdate {
 
   // Builds TRANSFER_RESP and changes the bundle; once (conflict after that). Where no response is
   // expected all is as TRANSFER_INIT says, and a `response` that would change it is refused.
-  Result<UpdateAnswer> respond(const Environment& env, UpdateResponse response = {});
+  Result<UpdateAnswer> respond(const Environment& env, const UpdateResponse& response = {});
   // An authenticated Error message about the update, instead. The bundle stays as it is.
   Result<ByteVector> refuse(const Environment& env, const Refusal& refusal);
 

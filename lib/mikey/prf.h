@@ -44,7 +44,9 @@ template <class Key>
 class Prepared {
  public:
   Prepared() = default;
+  // NOLINTNEXTLINE(google-explicit-constructor): see above, any key is taken
   Prepared(Key&& key) : state_(std::make_shared<State>(std::move(key))) {}
+  // NOLINTNEXTLINE(google-explicit-constructor)
   Prepared(const Key& key) : Prepared(key.clone()) {}
 
   std::size_t size() const noexcept { return state_ == nullptr ? 0 : state_->key.size(); }

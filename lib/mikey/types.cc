@@ -248,7 +248,7 @@ std::string_view name_of(SrtpParameter value) noexcept {
 std::string_view name_of(ProtType value) noexcept {
   switch (value) {
     case ProtType::srtp: return "SRTP";
-    case ProtType::tls: return "TLS";
+    case ProtType::tls:
     case ProtType::tls_private: return "TLS";
   }
   return "unassigned";

@@ -65,7 +65,7 @@ struct RevocationLists::Lists {
     const BioPtr ca_bio = TRY(open_file(ca));
     const std::vector<X509Ptr> issuers = read_certificates(*ca_bio);
     const BioPtr bio = TRY(open_file(file));
-    const auto lists = std::make_shared<Lists>();
+    auto lists = std::make_shared<Lists>();
     while (CrlPtr one{PEM_read_bio_X509_CRL(bio.get(), nullptr, nullptr, nullptr)}) {
       if (!signed_by_one_of(*one, issuers)) {
         ERR_clear_error();

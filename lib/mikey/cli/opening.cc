@@ -264,6 +264,7 @@ class Opener {
     const KemacKeys opened =
         TRY(open_kemac(suite, keys, message_.header.csb_id, *message_.t, kemac, {}));
     std::vector<NamedMpk> mpks;
+    mpks.reserve(opened.mpks.size());
     const bool resolved = message_.header.data_type == DataType::resolve_resp;
     for (const Mpk& mpk : opened.mpks) {
       mpks.push_back({mpks.empty() ? "MPKi" : resolved ? "MPKr'" : "MPKr", &mpk});
