@@ -69,7 +69,8 @@ Audit::Audit(AuditOptions options, AuditFile file, const AuditMetrics& metrics)
     : options_(std::move(options)),
       file_(std::move(file)),
       metrics_(metrics),
-      thread_([this] { write_loop(); }) {}
+      writer_([this] { write_loop(); }),
+      teller_([this] { tell_loop(); }) {}
 
 Audit::~Audit() {
   {
@@ -77,7 +78,8 @@ Audit::~Audit() {
     stopping_ = true;
   }
   work_.notify_one();
-  thread_.join();
+  writer_.join();
+  teller_.join();
 }
 
 void Audit::append(const AuditRecord& record, Written written) {
@@ -103,11 +105,6 @@ Result<void> Audit::append_and_wait(const AuditRecord& record) {
   return waiting.get();
 }
 
-void Audit::set_fault(const Result<void>& written) {
-  const std::lock_guard lock(mutex_);
-  fault_ = written ? std::nullopt : std::optional(written.error());
-}
-
 std::optional<Error> Audit::fault() const {
   const std::lock_guard lock(mutex_);
   return fault_;
@@ -131,21 +128,22 @@ void Audit::write_loop() {
     const bool last_round = stopping_;
     lock.unlock();
 
-    std::vector<std::string> records;
     for (std::size_t begin = 0; begin < batch.size();) {
       const std::size_t end = each ? begin + 1 : batch.size();
-      records.clear();
-      for (std::size_t i = begin; i < end; ++i) records.push_back(std::move(batch[i].record));
+      std::vector<std::string> records;
+      std::vector<Written> callers;
+      for (; begin < end; ++begin) {
+        records.push_back(std::move(batch[begin].record));
+        callers.push_back(std::move(batch[begin].written));
+      }
       const Result<void> done = write(records, !later);
       if (done && later) unsynced = true;
-      (done ? metrics_.lines : metrics_.failed).add(static_cast<double>(end - begin));
-      // Before anybody is told: who then asks how the audit is must not hear the old state.
-      set_fault(done);
-      for (; begin < end; ++begin) batch[begin].written(done);
+      (done ? metrics_.lines : metrics_.failed).add(static_cast<double>(callers.size()));
+      tell(std::move(callers), done);
     }
     const auto now = std::chrono::steady_clock::now();
     if (unsynced && (last_round || now >= last_sync + options_.interval)) {
-      if (const auto synced = file_.sync(); !synced) set_fault(synced);
+      if (auto synced = file_.sync(); !synced) tell({}, synced);
       unsynced = false;
       last_sync = now;
     }
@@ -153,7 +151,34 @@ void Audit::write_loop() {
     metrics_.file_size.set(static_cast<double>(file_.size()));
 
     lock.lock();
-    if (last_round && waiting_.empty()) return;
+    if (last_round && waiting_.empty()) {
+      all_written_ = true;
+      outcome_.notify_one();
+      return;
+    }
+  }
+}
+
+void Audit::tell(std::vector<Written> callers, const Result<void>& result) {
+  const std::lock_guard lock(mutex_);
+  // Before anybody is told: who then asks how the audit is must not hear the old state.
+  fault_ = result ? std::nullopt : std::optional(result.error());
+  outcomes_.push_back({std::move(callers), result});
+  outcome_.notify_one();
+}
+
+void Audit::tell_loop() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    outcome_.wait(lock, [&] { return all_written_ || !outcomes_.empty(); });
+    if (outcomes_.empty()) return;
+    std::vector<Outcome> outcomes = std::exchange(outcomes_, {});
+    lock.unlock();
+    for (const Outcome& outcome : outcomes) {
+      for (const Written& written : outcome.callers) written(outcome.result);
+    }
+    outcomes.clear();  // what a caller's function holds is not let go under the lock
+    lock.lock();
   }
 }
 

@@ -97,8 +97,8 @@ class Audit {
   Audit(const Audit&) = delete;
   Audit& operator=(const Audit&) = delete;
 
-  // `written` is called exactly once: on the audit's thread, or on this one when too much waits.
-  // It must not block.
+  // `written` is called exactly once, in the order of the lines: on a thread of the audit, or on
+  // this one when too much waits. It must not block.
   void append(const AuditRecord& record, Written written);
 
   // The same for whoever may block.
@@ -113,20 +113,32 @@ class Audit {
     Written written;
   };
 
+  // What has been written, or not, and whom to tell.
+  struct Outcome {
+    std::vector<Written> callers;
+    Result<void> result;
+  };
+
   Audit(AuditOptions options, AuditFile file, const AuditMetrics& metrics);
   void write_loop();
-  void set_fault(const Result<void>& written);
+  // Answers leave while the next lines are on their way to the disk.
+  void tell_loop();
+  void tell(std::vector<Written> callers, const Result<void>& result);
   Result<void> write(const std::vector<std::string>& records, bool durable);
 
   const AuditOptions options_;
-  AuditFile file_;  // the thread's alone
+  AuditFile file_;  // the writer's alone
   AuditMetrics metrics_;
   mutable std::mutex mutex_;
   std::condition_variable work_;
   std::vector<Waiting> waiting_;
   std::optional<Error> fault_;
   bool stopping_ = false;
-  std::thread thread_;
+  std::condition_variable outcome_;
+  std::vector<Outcome> outcomes_;
+  bool all_written_ = false;
+  std::thread writer_;
+  std::thread teller_;
 };
 
 }  // namespace keystub::kms
