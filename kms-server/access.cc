@@ -54,6 +54,7 @@ constexpr AdminMethod kAdminMethods[] = {
     {"/keystub.v1.KmsOperation/CreateBackup", kChanges},
     {"/keystub.v1.KmsOperation/VerifyBackup", kSees},
     {"/keystub.v1.KmsOperation/Diagnose", kSees},
+    {"/keystub.v1.KmsOperation/RewrapKeys", kAdmin},
     {"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", kSees},
 };
 

@@ -10,6 +10,7 @@
 #include "kms-server/files.h"
 #include "kms-server/sqlite_database.h"
 #include "kms-server/sqlite_schema.h"
+#include "kms-server/sqlite_wrapped_keys.h"
 
 namespace keystub::kms {
 namespace {
@@ -68,12 +69,6 @@ Result<void> check_structure(SqliteDatabase& db) {
     return fail(Category::internal, "the database is damaged: keys of an identity that is gone");
   }
   return {};
-}
-
-Result<void> check_kek(SqliteDatabase& db, const Kek& kek) {
-  SqliteStatement select = TRY(db.prepare("SELECT value FROM meta WHERE name = 'kek_check'"));
-  if (!TRY(select.step())) return fail(Category::internal, "the database has no KEK check value");
-  return kek.verify_check_value(select.blob(0));
 }
 
 // Every key that is there (a revoked TPK has none) opens in its row.
@@ -138,7 +133,7 @@ Result<DatabaseSummary> verify_database(const Path& file, const Kek& kek) {
     }
     TRY(db->execute("BEGIN"));
     TRY(check_structure(*db));
-    TRY(check_kek(*db, kek));
+    TRY(sql::verify_kek(*db, kek));
     TRY(check_keys(*db, kek));
     summary.identities = TRY(db->query_integer("SELECT count(*) FROM identities"));
     summary.psks = TRY(db->query_integer("SELECT count(*) FROM psks"));

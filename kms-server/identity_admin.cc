@@ -74,6 +74,7 @@ Result<Identity> IdentityAdmin::create(const rpc::Caller& caller, std::string_vi
   const auto work = [&]() -> Result<Identity> {
     const std::string canonical = TRY(canonical_uri(uri));
     std::optional<WrappedPsk> wrapped;
+    const auto hold = parts_.kek.hold();
     if (psk) wrapped = TRY(wrap_psk(canonical, std::move(*psk)));
     return parts_.store.create(canonical, kind, std::move(wrapped), deadline());
   };
@@ -120,6 +121,7 @@ Result<Identity> IdentityAdmin::set_psk(const rpc::Caller& caller, std::string_v
   const auto work = [&]() -> Result<Identity> {
     // Whichever of its URIs was given, the key is bound to the canonical name.
     const std::string name = TRY(canonical_name(uri));
+    const auto hold = parts_.kek.hold();
     WrappedPsk wrapped = TRY(wrap_psk(name, std::move(psk)));
     return parts_.store.set_psk(name, std::move(wrapped), deadline());
   };
@@ -198,6 +200,7 @@ Result<MemberPage> IdentityAdmin::list_members(std::string_view group, std::stri
 Result<SharedTpk> IdentityAdmin::share_tpk(const rpc::Caller& caller, std::string_view uri) {
   const auto work = [&]() -> Result<SharedTpk> {
     const std::string name = TRY(canonical_name(uri));
+    const auto hold = parts_.kek.hold();
     NewTpk tpk = TRY(make_tpk(KeyKind::shared_tpk, name, parts_.kek, parts_.random));
     SharedTpk shared{tpk.wrapped.id, std::move(tpk.key)};
     TRY(parts_.store.share_tpk(name, std::move(tpk.wrapped), deadline()));
@@ -224,6 +227,7 @@ Result<Tpk> IdentityAdmin::add_tpk(const rpc::Caller& caller, TpkState state,
                                    std::string_view operation) {
   std::string id;
   const auto work = [&]() -> Result<Tpk> {
+    const auto hold = parts_.kek.hold();
     NewTpk tpk = TRY(make_tpk(KeyKind::own_tpk, {}, parts_.kek, parts_.random));
     id = to_string(Bytes(tpk.wrapped.id));
     return parts_.store.add_tpk(std::move(tpk.wrapped), state, deadline());

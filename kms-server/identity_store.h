@@ -30,6 +30,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "kms-server/kek.h"
 #include "kms-server/policy_rule.h"
 
 namespace keystub::kms {
@@ -115,6 +116,27 @@ struct Change {
   ByteVector key;  // canonical name, id of the TPK, or name of the rule; it may be gone
 };
 
+// How the store recognises its KEK.
+struct KekChecks {
+  ByteVector current;              // Kek::make_check_value()
+  std::optional<ByteVector> next;  // while keys are moved: that of the next KEK
+};
+
+// The keys of a store, for moving them to another KEK.
+enum class KeyTable : std::uint8_t { psks, tpks };
+struct StoredKey {
+  KeyKind kind = KeyKind::psk;
+  std::string owner;  // canonical name; empty for the KMS's own TPKs
+  ByteVector id;
+  ByteVector wrapped;
+};
+struct RewrappedKey {
+  KeyTable table = KeyTable::psks;
+  ByteVector id;
+  ByteVector was;
+  ByteVector wrapped;
+};
+
 // When a call gives up.
 struct Deadline {
   SteadyTime at;
@@ -192,6 +214,20 @@ class IdentityStore {
   virtual Result<PolicyRule> set_rule(PolicyRule rule, Deadline deadline) = 0;
   virtual Result<void> remove_rule(RuleScope scope, std::string_view subject,
                                    Deadline deadline) = 0;
+
+  // What kek_rewrap.h moves keys with. None of these is a change that a listener hears of: the keys
+  // stay the same.
+  virtual Result<KekChecks> kek_checks(Deadline deadline) = 0;
+  // Fails (conflict) when keys are being moved already.
+  virtual Result<void> begin_kek_move(ByteVector next_check, Deadline deadline) = 0;
+  // The next check value takes the place of the current one.
+  virtual Result<void> end_kek_move(Deadline deadline) = 0;
+  // Keys that are there (a revoked TPK has none) with an id after `after`, at most `limit`.
+  virtual Result<std::vector<StoredKey>> list_keys(KeyTable table, Bytes after, std::size_t limit,
+                                                   Deadline deadline) = 0;
+  // Replaces the wrapped form where it still is `was`; returns how many. All changes that were
+  // handed in before are committed, or will not be, when it returns.
+  virtual Result<std::size_t> replace_keys(std::vector<RewrappedKey> keys, Deadline deadline) = 0;
 
   // Subjects whose newest change comes after `sequence`, oldest first, each once, at most `limit`.
   virtual Result<std::vector<Change>> changes_since(std::uint64_t sequence, std::size_t limit,

@@ -114,7 +114,7 @@ Result<void> init_data_folder(const InitOptions& options, const Clock& clock,
   source.file = options.data / kKekFile;
   if (!options.kek.empty()) {
     auto given = TRY(service::Config::load(options.kek));
-    source = KekSource::read(given);
+    source = KekSource::read(given, "kek");
     TRY(given.finish());
   }
   const Kek kek = TRY(create_kek(source, random));

@@ -4,10 +4,18 @@
 // it stands in and which id it has are bound in as associated data, so that a wrapped key that is
 // moved to another row does not open. There is no default KEK.
 //
+// Beside the KEK in use another one can stand, to which the keys are moved while the KMS serves
+// (kek_rewrap.h): then what either of them wrapped opens, and new keys are wrapped under the next
+// one from begin_move() on.
+//
 // Wrapped form: octet 0x01 (this layout) || nonce (12) || ciphertext || tag (16).
 #pragma once
 
 #include <filesystem>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <shared_mutex>
 #include <string_view>
 
 #include "base/bytes.h"
@@ -33,7 +41,9 @@ struct KeyBinding {
   Bytes key_id;
 };
 
-// Threads: const use from several threads is safe.
+enum class KekSlot : std::uint8_t { current, next };
+
+// Threads: safe from several threads, but for being moved from.
 class Kek {
  public:
   static constexpr std::size_t kSize = 32;      // octets
@@ -49,6 +59,7 @@ class Kek {
 
   Kek(Kek&&) noexcept = default;
   Kek& operator=(Kek&&) noexcept = default;
+  ~Kek() = default;
 
   Result<ByteVector> wrap(Bytes key, const KeyBinding& binding, RandomSource& random) const;
   // Fails (internal) if the bytes were changed, stand in another row, or were wrapped under
@@ -65,11 +76,46 @@ class Kek {
   Result<ByteVector> make_check_value(RandomSource& random) const;
   Result<void> verify_check_value(Bytes check_value) const;
 
+  // Which of the two opens it; none: neither.
+  std::optional<KekSlot> opener_of(Bytes wrapped, const KeyBinding& binding) const;
+  std::optional<KekSlot> opener_of_check_value(Bytes check_value) const;
+
+  // The KEK that keys can be moved to. Without effect when it is the one in use; fails (conflict)
+  // while keys are moved.
+  Result<void> set_next(Kek next);
+  bool has_next() const;
+  // Fails (conflict) when there is none, and says how to get one.
+  Result<void> require_next() const;
+  bool moving() const;
+  // The check value of the next KEK. Fails (conflict) when there is none.
+  Result<ByteVector> make_next_check_value(RandomSource& random) const;
+  // From when it returns, all keys are wrapped under the next KEK. Waits for whoever holds.
+  // Fails (conflict) when there is no next one.
+  Result<void> begin_move();
+  // The next KEK takes the place of the one in use, which is wiped. Fails (conflict) as above.
+  Result<void> end_move();
+
+  // For who wraps a key and has it stored: as long as it is held, no move begins.
+  [[nodiscard]] std::shared_lock<std::shared_mutex> hold() const;
+
  private:
-  explicit Kek(Secret<KekTag> key) : key_(std::move(key)) {}
+  using Key = std::shared_ptr<const Secret<KekTag>>;
+  struct Keys {
+    Key current;
+    Key next;  // null: none
+    bool moving = false;
+  };
+  struct State {
+    mutable std::mutex mutex;
+    Keys keys;
+    mutable std::shared_mutex wrapping;
+  };
+
+  explicit Kek(Secret<KekTag> key);
+  Keys keys() const;
   Result<void> open(Bytes wrapped, const KeyBinding& binding, MutableBytes out) const;
 
-  Secret<KekTag> key_;
+  std::unique_ptr<State> state_;
 };
 
 }  // namespace keystub::kms

@@ -114,34 +114,40 @@ Result<Pkcs11Token> open_token(const KekSource& source) {
 
 }  // namespace
 
-KekSource KekSource::read(service::Config& config) {
+KekSource KekSource::read(service::Config& config, const std::string& table) {
   KekSource source;
-  const std::string kind = config.choice("kek.source", kKinds.front(), kKinds);
+  const std::string kind = config.choice(table + ".source", kKinds.front(), kKinds);
   if (kind == "credential") {
     source.kind = Kind::credential;
-    source.credential = config.required_string("kek.credential");
+    source.credential = config.required_string(table + ".credential");
     if (source.credential.find('/') != std::string::npos) {
-      config.fault("kek.credential", "is the name of a credential, not a path");
+      config.fault(table + ".credential", "is the name of a credential, not a path");
     }
     return source;
   }
   if (kind == "environment") {
     source.kind = Kind::environment;
-    source.environment = config.required_string("kek.environment");
+    source.environment = config.required_string(table + ".environment");
     return source;
   }
-  source.file = config.required_path("kek.file");
+  source.file = config.required_path(table + ".file");
   if (kind == "passphrase") {
     source.kind = Kind::passphrase;
-    source.passphrase_file = config.required_path("kek.passphrase_file");
+    source.passphrase_file = config.required_path(table + ".passphrase_file");
   } else if (kind == "pkcs11") {
     source.kind = Kind::pkcs11;
-    source.module = config.required_path("kek.module");
-    source.token = config.required_string("kek.token");
-    source.key = config.required_string("kek.key");
-    source.pin_file = config.required_path("kek.pin_file");
+    source.module = config.required_path(table + ".module");
+    source.token = config.required_string(table + ".token");
+    source.key = config.required_string(table + ".key");
+    source.pin_file = config.required_path(table + ".pin_file");
   }
   return source;
+}
+
+KekSources KekSources::read(service::Config& config) {
+  KekSources sources{KekSource::read(config, "kek"), std::nullopt};
+  if (config.is_set("kek_next.source")) sources.next = KekSource::read(config, "kek_next");
+  return sources;
 }
 
 std::string KekSource::to_toml() const {
@@ -179,6 +185,16 @@ Result<Kek> open_kek(const KekSource& source) {
     }
   }
   return fail(Category::internal, "unknown source of the KEK");
+}
+
+Result<Kek> open_kek(const KekSources& sources) {
+  Kek kek = TRY(open_kek(sources.current));
+  if (sources.next) {
+    auto next = open_kek(*sources.next);
+    if (!next) return std::unexpected(std::move(next).error().with_context("kek_next"));
+    TRY(kek.set_next(std::move(*next)));
+  }
+  return kek;
 }
 
 Result<Kek> create_kek(const KekSource& source, RandomSource& random) {

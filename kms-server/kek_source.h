@@ -14,6 +14,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "kms-server/kek.h"
@@ -35,16 +36,26 @@ struct KekSource {
   std::string key = {};               // label of the AES key in it
   std::filesystem::path pin_file = {};
 
-  // Reads the table [kek]; faults are recorded there.
-  static KekSource read(service::Config& config);
-  // That table, as read() reads it.
+  // Reads a table such as [kek]; faults are recorded there.
+  static KekSource read(service::Config& config, const std::string& table);
+  // The table [kek], as read() reads it.
   std::string to_toml() const;
+};
+
+// The tables [kek] and, while keys are moved to another KEK (kek_rewrap.h), [kek_next].
+struct KekSources {
+  KekSource current;
+  std::optional<KekSource> next;
+
+  static KekSources read(service::Config& config);
 };
 
 // Errors: not_found, denied (permissions, wrong PIN, wrong passphrase of a token), malformed,
 // unavailable; each says what to do. A wrong passphrase gives a wrong KEK, which the check value of
 // the database recognises. scrypt takes about a second, on purpose.
 Result<Kek> open_kek(const KekSource& source);
+// The current one, with the next one beside it if there is one.
+Result<Kek> open_kek(const KekSources& sources);
 
 // Makes a new KEK and what the source needs to give it again: the file; for passphrase, salt and
 // cost; for pkcs11, the encrypted KEK, and the AES key in the token if it has none with that label.

@@ -1,5 +1,7 @@
 #include "kms-server/kms_operation_service.h"
 
+#include <fmt/format.h>
+
 #include <memory>
 
 #include "kms-server/database_backup.h"
@@ -66,6 +68,20 @@ Result<std::filesystem::path> KmsOperationService::file_of(const std::string& na
   return parts_.settings.backup_folder / name;
 }
 
+Result<void> KmsOperationService::recorded(const rpc::Caller& caller, std::string_view operation,
+                                           const std::string& detail, Result<void> done) const {
+  AuditRecord line;
+  line.time = parts_.clock.now();
+  line.trace_id = caller.trace_id;
+  line.caller = std::string(caller.display_name());
+  line.operation = operation;
+  line.granted = done.has_value();
+  line.rule = done ? "admin" : category_name(done.error().category());
+  line.reason = done ? detail : done.error().text();
+  TRY(parts_.audit.append_and_wait(line));
+  return done;
+}
+
 grpc::ServerUnaryReactor* KmsOperationService::CreateBackup(grpc::CallbackServerContext* context,
                                                             const v1::CreateBackupRequest* request,
                                                             v1::CreateBackupResponse* response) {
@@ -80,16 +96,7 @@ grpc::ServerUnaryReactor* KmsOperationService::CreateBackup(grpc::CallbackServer
                  return {};
                };
                Result<void> made = work();
-               AuditRecord line;
-               line.time = parts_.clock.now();
-               line.trace_id = caller.trace_id;
-               line.caller = std::string(caller.display_name());
-               line.operation = "admin.create_backup";
-               line.granted = made.has_value();
-               line.rule = made ? "admin" : category_name(made.error().category());
-               line.reason = made ? response->file() : made.error().text();
-               TRY(parts_.audit.append_and_wait(line));
-               return made;
+               return recorded(caller, "admin.create_backup", response->file(), std::move(made));
              });
 }
 
@@ -121,6 +128,31 @@ grpc::ServerUnaryReactor* KmsOperationService::Diagnose(grpc::CallbackServerCont
         std::chrono::floor<std::chrono::seconds>(now).count());
     return {};
   });
+}
+
+Result<RewrapReport> KmsOperationService::rewrap(bool dry_run) {
+  const std::chrono::milliseconds timeout = parts_.settings.store_timeout;
+  if (dry_run) return count_keys_to_rewrap(parts_.store, parts_.kek, timeout);
+  const std::unique_lock alone(rewrapping_, std::try_to_lock);
+  if (!alone) return fail(Category::conflict, "keys are being moved for somebody else");
+  return rewrap_keys(parts_.store, parts_.kek, parts_.random, timeout);
+}
+
+grpc::ServerUnaryReactor* KmsOperationService::RewrapKeys(grpc::CallbackServerContext* context,
+                                                          const v1::RewrapKeysRequest* request,
+                                                          v1::RewrapKeysResponse* response) {
+  return run(*context, "RewrapKeys",
+             [this, request, response](const rpc::Caller& caller) -> Result<void> {
+               const auto report = rewrap(request->dry_run());
+               if (report) {
+                 response->set_key_count(report->keys);
+                 response->set_moved_count(report->moved);
+               }
+               return recorded(
+                   caller, request->dry_run() ? "admin.rewrap_dry_run" : "admin.rewrap_keys",
+                   fmt::format("{} of {} keys", response->moved_count(), response->key_count()),
+                   report ? Result<void>() : std::unexpected(report.error()));
+             });
 }
 
 }  // namespace keystub::kms

@@ -1,12 +1,13 @@
-// KmsOperation over gRPC: backups and diagnosis, on the store executor.
+// KmsOperation over gRPC: backups, diagnosis and moving keys to another KEK, on the store executor.
 #pragma once
 
 #include <functional>
+#include <mutex>
 #include <string_view>
 
 #include "keystub/v1/kms_operation.grpc.pb.h"
 #include "kms-server/audit.h"
-#include "kms-server/kek.h"
+#include "kms-server/kek_rewrap.h"
 #include "kms-server/settings.h"
 #include "kms-server/store_executor.h"
 #include "rpc/guard.h"
@@ -18,9 +19,11 @@ class KmsOperationService final : public v1::KmsOperation::CallbackService {
   // All must outlive the server that this is registered with.
   struct Parts {
     const Settings& settings;
-    const Kek& kek;
+    IdentityStore& store;
+    Kek& kek;
     Audit& audit;
     const Clock& clock;
+    RandomSource& random;
     StoreExecutor& executor;
     const rpc::Guard& guard;
   };
@@ -35,14 +38,22 @@ class KmsOperationService final : public v1::KmsOperation::CallbackService {
   grpc::ServerUnaryReactor* Diagnose(grpc::CallbackServerContext* context,
                                      const v1::DiagnoseRequest* request,
                                      v1::DiagnoseResponse* response) override;
+  grpc::ServerUnaryReactor* RewrapKeys(grpc::CallbackServerContext* context,
+                                       const v1::RewrapKeysRequest* request,
+                                       v1::RewrapKeysResponse* response) override;
 
  private:
   grpc::ServerUnaryReactor* run(grpc::CallbackServerContext& context, std::string_view method,
                                 std::function<Result<void>(const rpc::Caller&)> work);
   // The file of a backup, where a folder is configured and the name is one.
   Result<std::filesystem::path> file_of(const std::string& name) const;
+  // A decision of the admin, in the audit before its answer leaves: `detail` says what came of it.
+  Result<void> recorded(const rpc::Caller& caller, std::string_view operation,
+                        const std::string& detail, Result<void> done) const;
+  Result<RewrapReport> rewrap(bool dry_run);
 
   const Parts parts_;
+  std::mutex rewrapping_;  // held by the one call that moves keys
 };
 
 }  // namespace keystub::kms

@@ -23,7 +23,7 @@ namespace keystub::kms {
 // All must outlive the server.
 struct ServerParts {
   IdentityStore& store;
-  const Kek& kek;
+  Kek& kek;
   replay::ReplayWindow& replay;
   const Clock& clock;
   RandomSource& random;

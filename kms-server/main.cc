@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "kms-server/init.h"
+#include "kms-server/kek_rewrap.h"
 #include "kms-server/kms_server.h"
 #include "kms-server/maintenance.h"
 #include "kms-server/reload.h"
@@ -70,9 +71,16 @@ service::HttpAnswer readiness(const HealthReport& report) {
   return {503, report.not_serving + "\n"};
 }
 
+Result<void> set_next_kek(const Settings& settings, Kek& kek) {
+  if (!settings.kek.next) return {};
+  auto next = open_kek(*settings.kek.next);
+  if (!next) return std::unexpected(std::move(next).error().with_context("kek_next"));
+  return kek.set_next(std::move(*next));
+}
+
 // SIGHUP. `values` is what the configuration said before, and is replaced.
 void reload(const RunOptions& options, std::map<std::string, std::string>& values,
-            KmsServer& server, service::Log& log) {
+            KmsServer& server, Kek& kek, service::Log& log) {
   auto config = service::Config::load(options.config);
   const auto settings = config ? read_settings(*config) : std::unexpected(config.error());
   if (!settings) {
@@ -85,6 +93,9 @@ void reload(const RunOptions& options, std::map<std::string, std::string>& value
     log.warning("setting takes effect at the next start", {{"key", key}});
   }
   server.reload(*settings);
+  if (const auto set = set_next_kek(*settings, kek); !set) {
+    log.error("the next KEK stays as it was", {{"reason", set.error().describe()}});
+  }
   log.set_level(settings->log_level);
   // What waits for the next start is told again at the next reload.
   for (const std::string& key : changes.now) values[key] = config->values().at(key);
@@ -109,13 +120,19 @@ Result<void> serve(const RunOptions& options, const Settings& settings,
   const SystemClock clock;
   OpenSslRandom random;
   service::Metrics metrics;
-  const Kek kek = TRY(open_kek(settings.kek));
+  Kek kek = TRY(open_kek(settings.kek));
   SqliteStoreOptions store_options;
   store_options.path = settings.database;
   store_options.max_waiting_changes = settings.store_max_waiting;
   auto store = SqliteStore::open(store_options, kek, clock);
   if (!store) {
     return std::unexpected(std::move(store).error().with_context(settings.database.string()));
+  }
+  TRY(take_up_rewrap(**store, kek, settings.store_timeout));
+  if (settings.kek.next && !kek.has_next()) {
+    log.warning("all keys are wrapped under the KEK of [kek_next]: make it the table [kek]");
+  } else if (kek.moving()) {
+    log.warning("keys are wrapped under two KEKs: end the move with kmsctl kek rewrap");
   }
   const auto replay = TRY(open_replay_window(settings, clock, log));
   if (options.plaintext_tickets) {
@@ -139,7 +156,7 @@ Result<void> serve(const RunOptions& options, const Settings& settings,
     log.info("listening", {{"name", endpoint.name}, {"address", endpoint.address}});
   }
   TRY(service::announce_ready(options.ready_file, endpoints));
-  signals->wait_for_stop([&] { reload(options, values, *server, log); });
+  signals->wait_for_stop([&] { reload(options, values, *server, kek, log); });
   log.info("stopping");
   service::announce_stopping(options.ready_file);
   server->stop();
@@ -168,6 +185,23 @@ int init(const InitOptions& options) {
   if (!done) return service::report(kProgram, done.error());
   std::printf("made %s; start it with: %s run --config %s\n", options.data.c_str(), kProgram,
               (options.data / kConfigFile).c_str());
+  return service::kExitOk;
+}
+
+int make_kek(const std::string& table) {
+  ::umask(077);
+  const auto made = [&]() -> Result<void> {
+    auto given = TRY(service::Config::load(table));
+    const KekSource source = KekSource::read(given, "kek");
+    TRY(given.finish());
+    OpenSslRandom random;
+    TRY(create_kek(source, random));
+    return {};
+  }();
+  if (!made) return service::report(kProgram, made.error());
+  std::printf(
+      "made a KEK; put its table into the configuration as [kek_next], send SIGHUP, then: "
+      "kmsctl kek rewrap\n");
   return service::kExitOk;
 }
 
@@ -218,6 +252,13 @@ int main(int argc, char** argv) {
       .flag(kms::kPlaintextFlag, run_options.plaintext_tickets,
             "serves tickets without TLS; never outside a lab")
       .action([&] { return kms::run(run_options); });
+
+  std::string new_kek;
+  command_line.top()
+      .verb("kek", "The key encryption key.")
+      .verb("create", "Makes one, for kmsctl kek rewrap; overwrites nothing.")
+      .required_option("--kek", new_kek, "a file with the table [kek]: where it is to come from")
+      .action([&] { return kms::make_kek(new_kek); });
 
   const SystemClock clock;
   std::string config;

@@ -20,7 +20,7 @@ constexpr std::int64_t kMaxKeysInTicket = 32;
 
 void read_store(service::Config& config, Settings& settings) {
   settings.database = config.required_path("store.database");
-  settings.kek = KekSource::read(config);
+  settings.kek = KekSources::read(config);
   settings.store_threads =
       static_cast<std::size_t>(config.integer("store.threads", 4, 1, kMaxThreads));
   settings.store_max_waiting =

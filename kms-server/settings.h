@@ -45,7 +45,7 @@ struct Settings {
   std::string thdr = {};  // octets in THDR of our tickets; not in the file
 
   std::filesystem::path database;
-  KekSource kek;
+  KekSources kek;
   std::size_t store_threads = 4;
   std::size_t store_max_waiting = 1024;
   std::chrono::milliseconds store_timeout{2000};

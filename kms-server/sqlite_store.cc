@@ -10,22 +10,9 @@
 #include "kms-server/sqlite_policy.h"
 #include "kms-server/sqlite_schema.h"
 #include "kms-server/sqlite_tpks.h"
+#include "kms-server/sqlite_wrapped_keys.h"
 
 namespace keystub::kms {
-namespace {
-
-constexpr const char* kKekCheck = "kek_check";
-
-Result<ByteVector> read_kek_check(SqliteDatabase& db) {
-  SqliteStatement select = TRY(db.prepare("SELECT value FROM meta WHERE name = ?1"));
-  if (!TRY(select.bind(1, std::string_view(kKekCheck)).step())) {
-    return fail(Category::internal, "the database holds no KEK check value");
-  }
-  return to_vector(select.blob(0));
-}
-
-}  // namespace
-
 // One change that waits for the writer thread, shared with the call that waits for it.
 struct SqliteStore::Waiting {
   Statements statements;
@@ -41,8 +28,7 @@ Result<void> SqliteStore::create(const std::filesystem::path& path, const Kek& k
       TRY(SqliteDatabase::open(path, SqliteDatabase::Mode::write));
   TRY(migrate(*database, path));
   const ByteVector check = TRY(kek.make_check_value(random));
-  SqliteStatement insert = TRY(database->prepare("INSERT INTO meta (name, value) VALUES (?1, ?2)"));
-  return insert.bind(1, std::string_view(kKekCheck)).bind(2, Bytes(check)).run();
+  return sql::insert_kek_check(*database, check);
 }
 
 Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const SqliteStoreOptions& options,
@@ -57,8 +43,7 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const SqliteStoreOptions&
     const auto known = static_cast<std::int64_t>(schema_migrations().size());
     // A newer schema is for migrate() to refuse: where it keeps its check value is not known.
     if (TRY(reader->query_integer("PRAGMA user_version")) <= known) {
-      const ByteVector check = TRY(read_kek_check(*reader));
-      TRY(kek.verify_check_value(check));
+      TRY(sql::verify_kek(*reader, kek));
     }
   }
   auto writer = TRY(SqliteDatabase::open(options.path, SqliteDatabase::Mode::write));
@@ -331,6 +316,22 @@ Result<void> SqliteStore::remove_rule(RuleScope scope, std::string_view subject,
                 deadline);
 }
 
+Result<void> SqliteStore::begin_kek_move(ByteVector next_check, Deadline deadline) {
+  return change([check = std::move(next_check)](
+                    SqliteDatabase& db) { return sql::begin_kek_move(db, check); },
+                deadline);
+}
+
+Result<void> SqliteStore::end_kek_move(Deadline deadline) {
+  return change(&sql::end_kek_move, deadline);
+}
+
+Result<std::size_t> SqliteStore::replace_keys(std::vector<RewrappedKey> keys, Deadline deadline) {
+  return change_for<std::size_t>(
+      [keys = std::move(keys)](SqliteDatabase& db) { return sql::replace_keys(db, keys); },
+      deadline);
+}
+
 // ---------------------------------------------------------------------------------------- reading
 
 template <class T>
@@ -402,6 +403,17 @@ Result<std::vector<Tpk>> SqliteStore::list_tpks(Deadline deadline) {
 
 Result<std::vector<PolicyRule>> SqliteStore::list_rules(Deadline deadline) {
   return read<std::vector<PolicyRule>>(deadline, &sql::select_rules);
+}
+
+Result<KekChecks> SqliteStore::kek_checks(Deadline deadline) {
+  return read<KekChecks>(deadline, &sql::select_kek_checks);
+}
+
+Result<std::vector<StoredKey>> SqliteStore::list_keys(KeyTable table, Bytes after,
+                                                      std::size_t limit, Deadline deadline) {
+  return read<std::vector<StoredKey>>(deadline, [&](SqliteDatabase& db) {
+    return sql::select_keys(db, table, after, static_cast<std::int64_t>(limit));
+  });
 }
 
 Result<std::vector<Change>> SqliteStore::changes_since(std::uint64_t sequence, std::size_t limit,

@@ -4,7 +4,8 @@
 // the changes that wait and commits them together (group commit), each under a savepoint of its
 // own so that one that fails takes nothing with it. Readers have connections of their own and
 // never wait for the writer. The schema and its migrations are described in sqlite_schema.h, the
-// statements stand in sqlite_identities.h, sqlite_tpks.h and sqlite_policy.h.
+// statements stand in sqlite_identities.h, sqlite_tpks.h, sqlite_policy.h and
+// sqlite_wrapped_keys.h.
 #pragma once
 
 #include <condition_variable>
@@ -78,6 +79,12 @@ class SqliteStore final : public IdentityStore {
   Result<std::vector<PolicyRule>> list_rules(Deadline deadline) override;
   Result<PolicyRule> set_rule(PolicyRule rule, Deadline deadline) override;
   Result<void> remove_rule(RuleScope scope, std::string_view subject, Deadline deadline) override;
+  Result<KekChecks> kek_checks(Deadline deadline) override;
+  Result<void> begin_kek_move(ByteVector next_check, Deadline deadline) override;
+  Result<void> end_kek_move(Deadline deadline) override;
+  Result<std::vector<StoredKey>> list_keys(KeyTable table, Bytes after, std::size_t limit,
+                                           Deadline deadline) override;
+  Result<std::size_t> replace_keys(std::vector<RewrappedKey> keys, Deadline deadline) override;
   Result<std::vector<Change>> changes_since(std::uint64_t sequence, std::size_t limit,
                                             Deadline deadline) override;
   void on_change(Listener listener) override;

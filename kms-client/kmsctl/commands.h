@@ -175,11 +175,13 @@ class OperationCommands {
   Result<v1::DiagnoseResponse> examine() const;
   Result<void> create();
   Result<void> verify();
+  Result<void> rewrap();
   Result<ConnectionOptions> long_connection() const;
 
   Session& session_;
   std::string name_;
   std::string config_;
+  bool dry_run_ = false;
 };
 
 class AuditCommands {

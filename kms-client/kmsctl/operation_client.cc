@@ -42,4 +42,10 @@ Result<v1::DiagnoseResponse> OperationClient::diagnose() {
   return impl_->call(&Stub::Diagnose, v1::DiagnoseRequest(), "doctor");
 }
 
+Result<v1::RewrapKeysResponse> OperationClient::rewrap_keys(bool dry_run) {
+  v1::RewrapKeysRequest request;
+  request.set_dry_run(dry_run);
+  return impl_->call(&Stub::RewrapKeys, request, "kek rewrap");
+}
+
 }  // namespace keystub::kmsctl

@@ -1,4 +1,4 @@
-// One method per RPC of KmsOperation: backups and diagnosis of a running KMS.
+// One method per RPC of KmsOperation: running a KMS.
 #pragma once
 
 #include <memory>
@@ -18,6 +18,7 @@ class OperationClient {
   Result<v1::CreateBackupResponse> create_backup(const std::string& name);
   Result<v1::VerifyBackupResponse> verify_backup(const std::string& name);
   Result<v1::DiagnoseResponse> diagnose();
+  Result<v1::RewrapKeysResponse> rewrap_keys(bool dry_run);
 
  private:
   struct Impl;

@@ -1,4 +1,4 @@
-// kmsctl doctor and kmsctl backup create|verify|restore: running a KMS.
+// kmsctl doctor, kmsctl backup create|verify|restore and kmsctl kek rewrap: running a KMS.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -105,6 +105,10 @@ OperationCommands::OperationCommands(service::Verb& top, Session& session) : ses
         return exit_code_of(
             become_kms_server({"backup", "restore", "--config", config_, "--file", name_}));
       });
+  top.verb("kek", "The key encryption key.")
+      .verb("rewrap", "Moves all keys to the KEK of the table [kek_next], while the KMS serves.")
+      .flag("--dry-run", dry_run_, "Opens every key and counts; writes nothing.")
+      .action([this] { return exit_code_of(rewrap()); });
 }
 
 Result<ConnectionOptions> OperationCommands::long_connection() const {
@@ -167,6 +171,19 @@ Result<void> OperationCommands::verify() {
   const auto client = TRY(OperationClient::open(TRY(long_connection())));
   const auto verified = TRY(client->verify_backup(name_));
   print_rows(session_.out, session_.format(), summary_rows(verified.file(), verified.summary()));
+  return {};
+}
+
+Result<void> OperationCommands::rewrap() {
+  const auto client = TRY(OperationClient::open(TRY(long_connection())));
+  const auto report = TRY(client->rewrap_keys(dry_run_));
+  print_rows(
+      session_.out, session_.format(),
+      {{"keys", report.key_count()}, {dry_run_ ? "to_move" : "moved", report.moved_count()}});
+  if (!dry_run_ && session_.format() == Format::table) {
+    session_.out << "Now make the table [kek_next] of the KMS's configuration its table [kek]. The "
+                    "old KEK still opens copies of the database that were made before.\n";
+  }
   return {};
 }
 

@@ -128,6 +128,78 @@ class Operation(unittest.TestCase):
         (self.kms.data / "kek").write_bytes(os.urandom(32))
         self.assertEqual(processes.run(*verify, copy).returncode, 5)
 
+    # ---- another KEK
+
+    def test_keys_move_to_another_kek_while_tickets_are_issued(self):
+        """KMS-3: nobody notices; afterwards the old KEK opens nothing."""
+        keys = [self.kms.create_identity(f"sip:user{i}@example.com", self.folder)
+                for i in range(20)]
+        key = self.kms.create_identity(ALICE, self.folder)
+        self.kms.ctl_ok("backup", "create", "before")
+        refused = self.kms.ctl("kek", "rewrap")
+        self.assertEqual(refused.returncode, 7)
+        self.assertIn("[kek_next]", refused.stderr)
+
+        table = self.folder / "new.toml"
+        table.write_text('[kek]\nsource = "passphrase"\nfile = "{0}/scrypt"\n'
+                         'passphrase_file = "{0}/words"\n'.format(self.folder))
+        words = self.folder / "words"
+        words.touch(mode=0o600)
+        words.write_text("correct horse battery staple\n")
+        processes.run_ok("kms-server", "kek", "create", "--kek", table)
+        self.assertEqual(
+            processes.run("kms-server", "kek", "create", "--kek", table).returncode, 7)
+        old = self.kms.config.read_text()
+        both = old + table.read_text().replace("[kek]", "[kek_next]")
+        self.kms.config.write_text(both)
+        self.kms.daemon.popen.send_signal(signal.SIGHUP)
+        wait_for_log(self.kms.daemon, "configuration reloaded")
+
+        def rewrap(*arguments):
+            return json.loads(self.kms.ctl_ok("--output", "json", "kek", "rewrap", *arguments))
+        self.assertEqual(rewrap("--dry-run"), {"keys": 22, "to_move": 22})
+        codes, done = [], threading.Event()
+
+        def load():
+            while not done.is_set():
+                codes.append(self.request(key).returncode)
+        loader = threading.Thread(target=load)
+        loader.start()
+        try:
+            self.assertEqual(rewrap(), {"keys": 22, "moved": 22})
+        finally:
+            done.set()
+            loader.join()
+        self.assertEqual(set(codes), {0})
+        self.assertEqual(self.kms.ctl("kek", "rewrap").returncode, 7)
+        self.assertIn("admin.rewrap_keys", [line["operation"] for line in self.kms.audit()])
+        self.kms.create_identity("sip:later@example.com", self.folder)
+        self.kms.ctl_ok("backup", "create", "after")
+
+        self.kms.stop()
+        self.kms.start()
+        self.assertIn("make it the table [kek]", self.kms.daemon.log())
+        self.assertEqual(self.request(key).returncode, 0)
+        self.kms.stop()
+        self.kms.config.write_text(old)
+        alone = processes.run("kms-server", "run", "--config", self.kms.config)
+        self.assertEqual(alone.returncode, 5, alone.stderr)
+        with_old = old.split("[kek]\n")
+        self.kms.config.write_text(
+            with_old[0] + table.read_text() + with_old[1].split("\n", 2)[2])
+        verify = ("kmsctl", "backup", "verify", "--config", self.kms.config)
+        backups = self.kms.data / "backups"
+        self.assertEqual(processes.run(*verify, backups / "after").returncode, 0)
+        self.assertEqual(processes.run(*verify, backups / "before").returncode, 5)
+        (self.kms.data / "kek").unlink()
+        self.kms.start()
+        for one in (key, keys[7]):
+            uri = ALICE if one is key else "sip:user7@example.com"
+            self.assertEqual(processes.run(
+                "kmsctl", "--server", self.kms.ticket_address, "--ca", self.kms.ca, "ticket",
+                "request", "--identity", uri, "--kms", KMS, "--psk-file", one,
+                "--responder", BOB).returncode, 0)
+
     # ---- doctor
 
     def findings(self, *arguments):

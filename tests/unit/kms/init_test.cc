@@ -29,7 +29,7 @@ TEST_F(InitTest, MakesAFolderThatRunsAsItIs) {
   const auto settings = read_settings(config);
   ASSERT_TRUE(settings.has_value()) << settings.error().text();
   EXPECT_EQ(settings->identity.type, mikey::IdType::nai);
-  for (const auto& file : {settings->kek.file, settings->database, settings->replay_file,
+  for (const auto& file : {settings->kek.current.file, settings->database, settings->replay_file,
                            settings->ticket_tls.certificate, settings->ticket_tls.private_key,
                            settings->ticket_tls.client_ca}) {
     EXPECT_TRUE(std::filesystem::exists(file)) << file;
@@ -62,7 +62,7 @@ TEST_F(InitTest, TheKekComesFromWhereItIsSaid) {
   EXPECT_FALSE(std::filesystem::exists(options.data / kKekFile));
   auto config = service::Config::load(options.data / kConfigFile).value();
   const auto settings = read_settings(config).value();
-  EXPECT_EQ(settings.kek.file, folder / "kek.scrypt");
+  EXPECT_EQ(settings.kek.current.file, folder / "kek.scrypt");
   const Kek kek = open_kek(settings.kek).value();
   SqliteStoreOptions store_options;
   store_options.path = settings.database;

@@ -13,7 +13,7 @@ namespace {
 
 using Path = std::filesystem::path;
 
-class KekSources : public ::testing::Test {
+class KekSourceTest : public ::testing::Test {
  protected:
   Path file(const char* name) const { return folder_.path() / name; }
   Path written(const char* name, std::string_view text, ::mode_t mode = 0600) const {
@@ -33,7 +33,7 @@ class KekSources : public ::testing::Test {
   }
   static KekSource read(std::string_view text) {
     auto config = service::Config::parse(text, "test.toml").value();
-    KekSource source = KekSource::read(config);
+    KekSource source = KekSource::read(config, "kek");
     EXPECT_TRUE(config.finish().has_value());
     return source;
   }
@@ -42,7 +42,7 @@ class KekSources : public ::testing::Test {
   OpenSslRandom random_;
 };
 
-TEST_F(KekSources, AFileIsTheDefaultAndIsNotOverwritten) {
+TEST_F(KekSourceTest, AFileIsTheDefaultAndIsNotOverwritten) {
   const KekSource source = read("[kek]\nfile = \"" + file("kek").string() + "\"\n");
   const Kek made = create_kek(source, random_).value();
   expect_same(made, open_kek(source).value());
@@ -51,7 +51,7 @@ TEST_F(KekSources, AFileIsTheDefaultAndIsNotOverwritten) {
   EXPECT_EQ(open_kek(source).error().category(), Category::denied);
 }
 
-TEST_F(KekSources, ASystemdCredentialAndAnEnvironmentVariableNameAFile) {
+TEST_F(KekSourceTest, ASystemdCredentialAndAnEnvironmentVariableNameAFile) {
   const KekSource plain{.file = file("kek")};
   const Kek made = create_kek(plain, random_).value();
   const KekSource credential = read("[kek]\nsource = \"credential\"\ncredential = \"kek\"\n");
@@ -71,7 +71,7 @@ TEST_F(KekSources, ASystemdCredentialAndAnEnvironmentVariableNameAFile) {
   ::unsetenv("KEK_SOURCE_TEST");
 }
 
-TEST_F(KekSources, APassphraseGivesTheSameKekEachTime) {
+TEST_F(KekSourceTest, APassphraseGivesTheSameKekEachTime) {
   KekSource source{.kind = KekSource::Kind::passphrase,
                    .file = file("kek.scrypt"),
                    .passphrase_file = written("words", "correct horse battery\n")};
@@ -86,7 +86,7 @@ TEST_F(KekSources, APassphraseGivesTheSameKekEachTime) {
   EXPECT_EQ(open_kek(source).error().category(), Category::malformed);
 }
 
-TEST_F(KekSources, FaultsOfTheScryptFileNameTheirPlace) {
+TEST_F(KekSourceTest, FaultsOfTheScryptFileNameTheirPlace) {
   KekSource source{.kind = KekSource::Kind::passphrase,
                    .file = written("kek.scrypt", "[scrypt]\nlog_n = 40\nsalt = \"00\"\n"),
                    .passphrase_file = written("words", "correct horse battery\n")};
@@ -97,7 +97,7 @@ TEST_F(KekSources, FaultsOfTheScryptFileNameTheirPlace) {
 }
 
 // RFC 7914.
-TEST_F(KekSources, ThePassphraseIsDerivedWithScrypt) {
+TEST_F(KekSourceTest, ThePassphraseIsDerivedWithScrypt) {
   const KekSource source{
       .kind = KekSource::Kind::passphrase,
       .file = written("kek.scrypt",
@@ -113,7 +113,7 @@ TEST_F(KekSources, ThePassphraseIsDerivedWithScrypt) {
 }
 
 // A SoftHSM token of its own in the test's folder.
-class KekInAToken : public KekSources {
+class KekInAToken : public KekSourceTest {
  protected:
   KekInAToken() {
     std::filesystem::create_directory(file("tokens"));

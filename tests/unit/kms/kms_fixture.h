@@ -133,6 +133,28 @@ class TroubledStore final : public IdentityStore {
   Result<void> remove_rule(RuleScope scope, std::string_view subject, Deadline deadline) override {
     return store_.remove_rule(scope, subject, deadline);
   }
+  Result<KekChecks> kek_checks(Deadline deadline) override {
+    if (auto error = look_up()) return std::unexpected(std::move(*error));
+    return store_.kek_checks(deadline);
+  }
+  Result<void> begin_kek_move(ByteVector next_check, Deadline deadline) override {
+    if (auto error = look_up()) return std::unexpected(std::move(*error));
+    return store_.begin_kek_move(std::move(next_check), deadline);
+  }
+  Result<void> end_kek_move(Deadline deadline) override {
+    if (auto error = look_up()) return std::unexpected(std::move(*error));
+    return store_.end_kek_move(deadline);
+  }
+  Result<std::vector<StoredKey>> list_keys(KeyTable table, Bytes after, std::size_t limit,
+                                           Deadline deadline) override {
+    if (auto error = look_up()) return std::unexpected(std::move(*error));
+    return store_.list_keys(table, after, limit, deadline);
+  }
+  Result<std::size_t> replace_keys(std::vector<RewrappedKey> rewrapped,
+                                   Deadline deadline) override {
+    if (auto error = look_up()) return std::unexpected(std::move(*error));
+    return store_.replace_keys(std::move(rewrapped), deadline);
+  }
   Result<std::vector<Change>> changes_since(std::uint64_t sequence, std::size_t limit,
                                             Deadline deadline) override {
     return store_.changes_since(sequence, limit, deadline);
