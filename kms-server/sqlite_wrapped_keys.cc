@@ -50,7 +50,8 @@ KeyKind kind_of(KeyTable table, bool has_owner) {
 Result<KekChecks> select_kek_checks(SqliteDatabase& db) {
   auto check = TRY(select_meta(db, kCheck));
   if (!check) return fail(Category::internal, "the database holds no KEK check value");
-  return KekChecks{std::move(*check), TRY(select_meta(db, kNextCheck))};
+  auto next = TRY(select_meta(db, kNextCheck));
+  return KekChecks{std::move(*check), std::move(next)};
 }
 
 Result<void> insert_kek_check(SqliteDatabase& db, Bytes check) {
