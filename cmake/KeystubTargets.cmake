@@ -30,6 +30,10 @@ endif()
 # What is tested is compiled as it is shipped, or instrumented in full. The tests' own code is half
 # of all code, runs once and has no need of that: without it the builds take two thirds of the time.
 set(KEYSTUB_TEST_CODE_OPTIONS -O0)
+set(KEYSTUB_UNIT_TEST_SECONDS 300)
+if(KEYSTUB_SANITIZE)
+  set(KEYSTUB_UNIT_TEST_SECONDS 1200)
+endif()
 if(KEYSTUB_SANITIZE MATCHES undefined)
   list(APPEND KEYSTUB_TEST_CODE_OPTIONS -fno-sanitize=undefined)
 endif()
@@ -81,7 +85,7 @@ function(keystub_unit_test room)
   target_link_libraries(${name} PRIVATE keystub-options ${arg_LINKS} GTest::gtest_main GTest::gmock)
   target_compile_options(${name} PRIVATE ${KEYSTUB_TEST_CODE_OPTIONS})
   add_test(NAME ${name} COMMAND ${name} --gtest_brief=1)
-  set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 300)
+  set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT ${KEYSTUB_UNIT_TEST_SECONDS})
 endfunction()
 
 # keystub_fuzzer(NAME SOURCES ... LINKS ...): fuzz-NAME, and a replay of its committed corpus
