@@ -20,6 +20,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "mikey/request_exchange.h"
@@ -88,8 +89,11 @@ class KmsClient {
   using TicketDone = std::function<void(Result<mikey::GrantedTicket>)>;
   using ResolveDone = std::function<void(Result<mikey::ResolvedTicket>)>;
 
-  // `clock` and `random` must outlive the client and its calls.
+  // Proves itself with a pre-shared key, or with a certificate (the public-key variants). `clock`
+  // and `random` must outlive the client and its calls.
   KmsClient(std::shared_ptr<KmsConnection> connection, mikey::KmsCredentials credentials,
+            const Clock& clock, RandomSource& random);
+  KmsClient(std::shared_ptr<KmsConnection> connection, mikey::PkCredentials credentials,
             const Clock& clock, RandomSource& random);
   KmsClient(const KmsClient&) = delete;
   KmsClient& operator=(const KmsClient&) = delete;
@@ -115,15 +119,18 @@ class KmsClient {
                             ResolveDone done);
 
  private:
+  using Credentials = std::variant<mikey::KmsCredentials, mikey::PkCredentials>;
   class Operation;
   class RequestOperation;
   class ResolveOperation;
   struct Running;
 
+  KmsClient(std::shared_ptr<KmsConnection> connection, Credentials credentials,
+            const mikey::Environment& env);
   PendingCall launch(const std::shared_ptr<Operation>& operation);
 
   const std::shared_ptr<KmsConnection> connection_;
-  const mikey::KmsCredentials credentials_;
+  const Credentials credentials_;
   const mikey::Environment env_;
   const std::shared_ptr<Running> running_;
 };
