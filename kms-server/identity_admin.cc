@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "kms-server/identity_uri.h"
+#include "kms-server/pk_material.h"
 #include "kms-server/uri_pattern.h"
 
 namespace keystub::kms {
@@ -35,6 +38,28 @@ Result<NewTpk> make_tpk(KeyKind kind, std::string_view owner, const Kek& kek,
   tpk.key = TRY(random.secret<mikey::TpkTag>(kTpkOctets));
   tpk.wrapped.wrapped = TRY(kek.wrap(tpk.key.reveal(), {kind, owner, tpk.wrapped.id}, random));
   return tpk;
+}
+
+// Whether messages could be authenticated with the certificate as one of the identity's.
+Result<void> check_pinnable(const mikey::Certificate& certificate, const Identity& identity,
+                            WallTime now) {
+  const auto itself = TRY(mikey::TrustAnchors::make({certificate}));
+  const std::vector<std::string> named = certificate.uris();
+  const auto own = std::ranges::find_if(named, [&](const std::string& uri) {
+    const auto canonical = canonical_uri(uri);
+    return canonical && (*canonical == identity.uri ||
+                         std::ranges::find(identity.aliases, *canonical) != identity.aliases.end());
+  });
+  if (own == named.end()) {
+    return fail(Category::malformed,
+                fmt::format("the certificate names no URI of {}: put one into its subjectAltName, "
+                            "as URI",
+                            identity.uri));
+  }
+  const auto good = itself.validate({certificate}, mikey::CertificateUse::signature,
+                                    mikey::Identity::uri(*own), now);
+  if (!good) return fail(Category::malformed, good.error().text());
+  return {};
 }
 
 }  // namespace
@@ -177,6 +202,32 @@ Result<Identity> IdentityAdmin::remove_pattern(const rpc::Caller& caller, std::s
                                                std::string_view pattern) {
   return change_part(caller, "remove_owned_pattern", uri, pattern, &IdentityStore::remove_pattern,
                      &canonical_pattern);
+}
+
+Result<Identity> IdentityAdmin::add_certificate(const rpc::Caller& caller, std::string_view uri,
+                                                Bytes der) {
+  PinnedCertificate pinned;
+  const auto work = [&]() -> Result<Identity> {
+    const auto certificate = TRY(mikey::Certificate::from_der(der));
+    pinned.der = to_vector(der);
+    pinned.fingerprint = TRY(fingerprint_of(certificate));
+    const std::string canonical = TRY(canonical_uri(uri));
+    const Identity identity = TRY(parts_.store.find(canonical, deadline()));
+    TRY(check_pinnable(certificate, identity, parts_.clock.now()));
+    return parts_.store.add_certificate(canonical, pinned, deadline());
+  };
+  auto added = work();
+  return audit_.recorded(caller, "add_certificate", uri, std::move(added),
+                         to_hex(pinned.fingerprint));
+}
+
+Result<Identity> IdentityAdmin::remove_certificate(const rpc::Caller& caller, std::string_view uri,
+                                                   Bytes fingerprint) {
+  const auto work = [&]() -> Result<Identity> {
+    const std::string canonical = TRY(canonical_uri(uri));
+    return parts_.store.remove_certificate(canonical, fingerprint, deadline());
+  };
+  return audit_.recorded(caller, "remove_certificate", uri, work(), to_hex(fingerprint));
 }
 
 Result<Identity> IdentityAdmin::add_member(const rpc::Caller& caller, std::string_view group,

@@ -73,6 +73,13 @@ class IdentityAdmin {
                                std::string_view pattern);
   Result<Identity> remove_pattern(const rpc::Caller& caller, std::string_view uri,
                                   std::string_view pattern);
+  // Pins a certificate (DER): it stands for the identity, whoever issued it, in the public-key
+  // variants. malformed: one that no message could be authenticated with, or that names none of the
+  // identity's URIs.
+  Result<Identity> add_certificate(const rpc::Caller& caller, std::string_view uri, Bytes der);
+  // `fingerprint`: SHA-256 of the DER form.
+  Result<Identity> remove_certificate(const rpc::Caller& caller, std::string_view uri,
+                                      Bytes fingerprint);
   // KMS-5. Both return the member.
   Result<Identity> add_member(const rpc::Caller& caller, std::string_view group,
                               std::string_view member);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kms-server/uri_pattern.h"
+#include "mikey/public_key/certificate.h"
 
 namespace keystub::kms {
 namespace {
@@ -11,6 +12,11 @@ namespace {
 constexpr std::string_view kActive = "active";
 constexpr std::string_view kBook = "book";  // the only name in the cache of the policy
 std::string name_of_tpk(Bytes id) { return std::string("id:").append(as_text(id)); }
+
+WallTime end_of(const PinnedCertificate& pinned) {
+  const auto certificate = mikey::Certificate::from_der(pinned.der);
+  return certificate ? certificate->not_after() : WallTime();
+}
 
 }  // namespace
 
@@ -83,6 +89,8 @@ Result<std::shared_ptr<const OpenIdentity>> KeyDirectory::open(const Identity& i
     if (membership.active) opened->groups.push_back(membership.group);
   }
   for (const WrappedKey& tpk : identity.shared_tpks) opened->shared_tpk_ids.push_back(tpk.id);
+  opened->certificates = identity.certificates;
+  std::ranges::stable_sort(opened->certificates, std::ranges::greater(), &end_of);
   return opened;
 }
 

@@ -37,8 +37,9 @@ struct OpenIdentity {
   std::vector<std::string> aliases;
   std::vector<std::string> owned_patterns;
   std::vector<NamedPsk> psks;
-  std::vector<ByteVector> shared_tpk_ids;  // mode 3
-  std::vector<std::string> groups;         // the active ones that it is a member of, in order
+  std::vector<ByteVector> shared_tpk_ids;       // mode 3
+  std::vector<std::string> groups;              // the active ones that it is a member of, in order
+  std::vector<PinnedCertificate> certificates;  // the one that is valid longest first
 
   // The key with this id, unless it has expired at `now`. With an empty id: the one whose id is
   // the canonical name, or the only one that there is.

@@ -9,6 +9,7 @@
 #include "kms-server/identity_admin_service.h"
 #include "kms-server/key_directory.h"
 #include "kms-server/kms_operation_service.h"
+#include "kms-server/pk_keeper.h"
 #include "kms-server/policy.h"
 #include "kms-server/policy_admin.h"
 #include "kms-server/state_metrics.h"
@@ -68,7 +69,8 @@ rpc::ServerOptions server_options(const ConnectionSettings& settings) {
 
 struct KmsServer::Impl {
   Impl(const Settings& given, const ServerParts& parts, std::unique_ptr<Audit> opened_audit,
-       std::unique_ptr<rpc::UnixListener> listener, std::unique_ptr<RateLimiter> rate_limiter)
+       std::unique_ptr<rpc::UnixListener> listener, std::unique_ptr<RateLimiter> rate_limiter,
+       std::unique_ptr<PkKeeper> pk_keeper)
       : settings(given),
         plaintext_tickets(parts.plaintext_tickets),
         keys(parts.store, parts.kek, given.cached_keys),
@@ -76,9 +78,11 @@ struct KmsServer::Impl {
         limiter(std::move(rate_limiter)),
         audit(std::move(opened_audit)),
         executor(std::make_unique<StoreExecutor>(given.store_threads, given.store_max_waiting)),
+        pk(std::move(pk_keeper)),
+        pk_executor(std::make_unique<StoreExecutor>(given.pk.threads, given.pk.max_waiting)),
         handler({given.identity, given.thdr, given.store_timeout, given.refuse_without_audit},
                 {keys, policy, parts.replay, *limiter, *executor, *audit, parts.log, parts.clock,
-                 parts.random, parts.metrics}),
+                 parts.random, parts.metrics, PkParts{*pk, *pk_executor}}),
         admin({parts.store, parts.kek, *audit, parts.clock, parts.random}, given.store_timeout),
         policy_admin({parts.store, keys, policy, *audit, parts.clock}, given.store_timeout),
         rotation(std::make_unique<TpkRotation>(
@@ -102,8 +106,9 @@ struct KmsServer::Impl {
                                  parts.log, parts.metrics},
             [this](const HealthReport& report) { tell_health(report); })) {
     if (parts.metrics == nullptr) return;
-    state_metrics.emplace(*parts.metrics, StateMetrics::Parts{*executor, keys, *limiter,
-                                                              parts.replay, given.database});
+    state_metrics.emplace(
+        *parts.metrics,
+        StateMetrics::Parts{*executor, *pk_executor, keys, *limiter, parts.replay, given.database});
   }
 
   void tell_health(const HealthReport& report) {
@@ -126,6 +131,8 @@ struct KmsServer::Impl {
   std::unique_ptr<RateLimiter> limiter;
   std::unique_ptr<Audit> audit;
   std::unique_ptr<StoreExecutor> executor;
+  std::unique_ptr<PkKeeper> pk;
+  std::unique_ptr<StoreExecutor> pk_executor;
   TicketHandler handler;
   IdentityAdmin admin;
   PolicyAdmin policy_admin;
@@ -156,8 +163,10 @@ Result<std::unique_ptr<KmsServer>> KmsServer::start(const Settings& settings,
     socket = TRY(rpc::UnixListener::open(settings.admin_socket, uids_of(settings.roles)));
   }
   auto limiter = TRY(RateLimiter::make(settings.limits, parts.random));
+  auto pk = TRY(
+      PkKeeper::open(settings.pk, settings.connections.reload_interval, {parts.clock, parts.log}));
   std::unique_ptr<KmsServer> server(new KmsServer(std::make_unique<Impl>(
-      settings, parts, std::move(audit), std::move(socket), std::move(limiter))));
+      settings, parts, std::move(audit), std::move(socket), std::move(limiter), std::move(pk))));
   Impl& impl = *server->impl_;
 
   rpc::ServerOptions tickets = server_options(settings.connections);
@@ -188,6 +197,7 @@ KmsServer::~KmsServer() {
   // else must outlive both.
   impl_->health.reset();
   impl_->rotation.reset();
+  impl_->pk_executor.reset();
   impl_->executor.reset();
   impl_->audit.reset();
 }
@@ -207,6 +217,7 @@ HealthReport KmsServer::health() const { return impl_->health->report(); }
 
 void KmsServer::reload(const Settings& settings) {
   impl_->limiter->configure(settings.limits);
+  impl_->pk->reload(settings.pk);
   impl_->ticket_guard.replace(ticket_method_rules(
       settings.roles, impl_->settings.require_client_certificate, impl_->plaintext_tickets));
   impl_->admin_guard.replace(admin_method_rules(settings.roles));

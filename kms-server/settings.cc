@@ -83,8 +83,28 @@ void read_limits(service::Config& config, Settings& settings) {
       static_cast<std::size_t>(config.integer("limits.free_failures", 10, 0, 1'000'000));
   limits.first_backoff = config.duration("limits.first_backoff", 1s, 1ms, 1h);
   limits.longest_backoff = config.duration("limits.longest_backoff", 1min, 1ms, 24h);
+  limits.public_key_cost =
+      static_cast<double>(config.integer("limits.public_key_cost", 20, 1, 10'000));
   if (limits.longest_backoff < limits.first_backoff) {
     config.fault("limits.longest_backoff", "is shorter than limits.first_backoff");
+  }
+}
+
+void read_pk(service::Config& config, PkSettings& pk) {
+  pk.enabled = config.boolean("pk.enabled", false);
+  pk.certificate = config.path("pk.certificate", {});
+  pk.private_key = config.path("pk.private_key", {});
+  pk.previous_certificate = config.path("pk.previous_certificate", {});
+  pk.previous_private_key = config.path("pk.previous_private_key", {});
+  pk.trust_anchors = config.path("pk.trust_anchors", {});
+  pk.crl = config.path("pk.crl", {});
+  pk.threads = static_cast<std::size_t>(config.integer("pk.threads", 2, 1, kMaxThreads));
+  pk.max_waiting = static_cast<std::size_t>(config.integer("pk.max_waiting", 64, 1, kMaxWaiting));
+  if (!pk.enabled) return;
+  if (pk.certificate.empty()) config.fault("pk.certificate", "is needed: senders encrypt for it");
+  if (pk.private_key.empty()) config.fault("pk.private_key", "is needed to open envelope keys");
+  if (pk.previous_certificate.empty() != pk.previous_private_key.empty()) {
+    config.fault("pk.previous_private_key", "and pk.previous_certificate are a pair: set both");
   }
 }
 
@@ -188,6 +208,7 @@ Result<Settings> read_settings(service::Config& config) {
   read_policy(config, settings);
   read_tpk(config, settings);
   read_limits(config, settings);
+  read_pk(config, settings.pk);
 
   settings.ticket_address = config.address("tickets.listen", settings.ticket_address).to_string();
   settings.ticket_tls = read_tls(config, "tickets");

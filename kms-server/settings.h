@@ -12,6 +12,7 @@
 #include "kms-server/access.h"
 #include "kms-server/audit.h"
 #include "kms-server/kek_source.h"
+#include "kms-server/pk_material.h"
 #include "kms-server/policy.h"
 #include "kms-server/rate_limiter.h"
 #include "kms-server/tpk_rotation.h"
@@ -63,6 +64,7 @@ struct Settings {
   PolicySettings policy;
   TpkSchedule tpk;
   LimitSettings limits;
+  PkSettings pk;
 
   std::string ticket_address = "127.0.0.1:7443";
   TlsFiles ticket_tls;

@@ -29,6 +29,8 @@ double open_descriptors() {
 StateMetrics::StateMetrics(service::Metrics& metrics, Parts parts)
     : parts_(std::move(parts)),
       store_waiting_(metrics.gauge("store_waiting", "Calls that wait for the database.")),
+      pk_waiting_(
+          metrics.gauge("pk_waiting", "Messages with certificates that wait for a thread.")),
       cached_keys_(metrics.gauge("cached_keys", "Identities and TPKs kept in memory.")),
       limiter_slots_(metrics.gauge("limiter_slots_used", "Slots of the rate limiter in use.")),
       effective_skew_(metrics.gauge("replay_effective_skew_seconds",
@@ -39,6 +41,7 @@ StateMetrics::StateMetrics(service::Metrics& metrics, Parts parts)
 
 void StateMetrics::update(std::size_t open_streams) {
   store_waiting_.set(static_cast<double>(parts_.executor.waiting()));
+  pk_waiting_.set(static_cast<double>(parts_.pk_executor.waiting()));
   cached_keys_.set(static_cast<double>(parts_.keys.cached()));
   limiter_slots_.set(static_cast<double>(parts_.limiter.used_slots()));
   effective_skew_.set(std::chrono::duration<double>(parts_.replay.effective_skew()).count());

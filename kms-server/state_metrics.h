@@ -16,6 +16,7 @@ class StateMetrics {
  public:
   struct Parts {
     const StoreExecutor& executor;
+    const StoreExecutor& pk_executor;
     const KeyDirectory& keys;
     const RateLimiter& limiter;
     const replay::ReplayWindow& replay;
@@ -29,6 +30,7 @@ class StateMetrics {
  private:
   const Parts parts_;
   service::Gauge store_waiting_;
+  service::Gauge pk_waiting_;
   service::Gauge cached_keys_;
   service::Gauge limiter_slots_;
   service::Gauge effective_skew_;

@@ -178,6 +178,7 @@ class KmsFixture : public ::testing::Test {
   static constexpr const char* kBob = "sip:bob@example.com";
   static constexpr const char* kCarol = "sip:carol@example.com";
   static constexpr std::chrono::milliseconds kTimeout{20'000};
+  static constexpr std::chrono::seconds kPkInterval{10};  // between two looks at files
 
   KmsFixture() {
     if (auto made = SqliteStore::create(folder / "kms.db", kek, random); !made) {
@@ -213,20 +214,24 @@ class KmsFixture : public ::testing::Test {
     audit = Audit::open(audit_options).value();
     limiter = RateLimiter::make(limit_settings, random).value();
     executor = std::make_unique<StoreExecutor>(executor_threads, executor_waiting);
+    pk = PkKeeper::open(pk_settings, kPkInterval, {clock, log}).value();
+    pk_executor = std::make_unique<StoreExecutor>(executor_threads, executor_waiting);
     handler = std::make_unique<TicketHandler>(
-        settings,
-        HandlerParts{*keys, *policy, *window, *limiter, *executor, *audit, log, clock, random});
+        settings, HandlerParts{*keys, *policy, *window, *limiter, *executor, *audit, log, clock,
+                               random, nullptr, PkParts{*pk, *pk_executor}});
     policy_admin = std::make_unique<PolicyAdmin>(
         PolicyAdmin::Parts{*store, *keys, *policy, *audit, clock}, kTimeout);
     admin =
         std::make_unique<IdentityAdmin>(AdminParts{*store, kek, *audit, clock, random}, kTimeout);
   }
   void stop() {
+    pk_executor.reset();
     executor.reset();
     audit.reset();
     admin.reset();
     policy_admin.reset();
     handler.reset();
+    pk.reset();
     policy.reset();
     limiter.reset();
     keys.reset();
@@ -353,6 +358,7 @@ class KmsFixture : public ::testing::Test {
   HandlerSettings settings = {.kms = mikey::Identity::uri("sip:kms@example.com")};
   PolicySettings policy_settings;
   LimitSettings limit_settings;
+  PkSettings pk_settings;  // not enabled
   AuditOptions audit_options;
   std::size_t executor_threads = 2;
   std::size_t executor_waiting = 100;
@@ -367,6 +373,8 @@ class KmsFixture : public ::testing::Test {
   std::unique_ptr<RateLimiter> limiter;
   std::unique_ptr<Audit> audit;
   std::unique_ptr<StoreExecutor> executor;
+  std::unique_ptr<PkKeeper> pk;
+  std::unique_ptr<StoreExecutor> pk_executor;
   std::unique_ptr<TicketHandler> handler;
   std::unique_ptr<IdentityAdmin> admin;
   std::unique_ptr<PolicyAdmin> policy_admin;

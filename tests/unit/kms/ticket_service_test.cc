@@ -3,6 +3,7 @@
 #include "kms-server/ticket_service.h"
 
 #include "kms-server/identity_admin_service.h"
+#include "tests/unit/kms/pk_vector_kms.h"
 #include "tests/unit/kms/server_fixture.h"
 #include "tests/unit/kms/vector_kms.h"
 
@@ -420,53 +421,77 @@ TEST_F(TicketServiceTest, AnswersWhatIsInFlightBeforeItStops) {
 // ------------------------------------------------------------------------------- the vectors
 
 // The same server class, with the clock, the randomness and the keys of a scenario.
-class VectorsOverGrpc : public ServerFixture, public ::testing::WithParamInterface<const char*> {
+template <class Vector>
+class ScenarioOverGrpc : public ServerFixture, public ::testing::WithParamInterface<const char*> {
  protected:
-  VectorsOverGrpc() {
+  ScenarioOverGrpc() {
     vector.fill(*store, *kek);
     settings.identity = vector.identity();
     settings.thdr = vector.thdr();
     settings.policy.require_forking = false;
+    settings.pk = vector.pk(folder);
     server = KmsServer::start(settings, {*store, *kek, *vector_window, clock_of_vector, drawn, log})
                  .value();
     addresses["tickets"] = server->endpoints()[0].address;
   }
-  ~VectorsOverGrpc() override { server.reset(); }
+  ~ScenarioOverGrpc() override { server.reset(); }
 
-  VectorKms vector{GetParam()};
+  // Both exchanges, byte for byte.
+  void play() {
+    const auto stub = tickets();
+    if (vector.has_request()) {
+      vector.script_request(clock_of_vector, drawn);
+      v1::RequestTicketRequest request;
+      request.set_mikey(to_string(Bytes(vector.message("REQUEST_INIT"))));
+      v1::RequestTicketResponse response;
+      expect_answer(
+          [&](grpc::ClientContext* context) {
+            return stub->RequestTicket(context, request, &response);
+          },
+          response, "REQUEST_RESP");
+    }
+    vector.script_resolve(clock_of_vector, drawn);
+    v1::ResolveTicketRequest request;
+    request.set_mikey(to_string(Bytes(vector.message("RESOLVE_INIT"))));
+    v1::ResolveTicketResponse response;
+    expect_answer(
+        [&](grpc::ClientContext* context) {
+          return stub->ResolveTicket(context, request, &response);
+        },
+        response, "RESOLVE_RESP");
+  }
+
+  Vector vector{GetParam()};
   testing::VectorClock clock_of_vector;
   testing::ScriptedRandom drawn;
   std::unique_ptr<replay::ReplayWindow> vector_window =
       replay::ReplayWindow::in_memory(clock_of_vector).value();
-};
 
-TEST_P(VectorsOverGrpc, KMS_1_KMS_2_KMS_8_AreAnsweredByteForByte) {
-  const auto stub = tickets();
-  if (vector.has_request()) {
-    vector.script_request(clock_of_vector, drawn);
+ private:
+  void expect_answer(const std::function<grpc::Status(grpc::ClientContext*)>& call,
+                     const auto& response, const char* name) {
     grpc::ClientContext context;
     rpc::prepare(context, kTimeout);
-    v1::RequestTicketRequest request;
-    request.set_mikey(to_string(Bytes(vector.request_init())));
-    v1::RequestTicketResponse response;
-    const grpc::Status status = stub->RequestTicket(&context, request, &response);
+    const grpc::Status status = call(&context);
     ASSERT_TRUE(status.ok()) << status.error_message();
-    EXPECT_EQ(to_hex(as_bytes(response.mikey())), to_hex(vector.scenario.message("REQUEST_RESP")));
+    EXPECT_EQ(to_hex(as_bytes(response.mikey())), to_hex(vector.message(name)));
   }
-  vector.script_resolve(clock_of_vector, drawn);
-  grpc::ClientContext context;
-  rpc::prepare(context, kTimeout);
-  v1::ResolveTicketRequest request;
-  request.set_mikey(to_string(Bytes(vector.resolve_init())));
-  v1::ResolveTicketResponse response;
-  const grpc::Status status = stub->ResolveTicket(&context, request, &response);
-  ASSERT_TRUE(status.ok()) << status.error_message();
-  EXPECT_EQ(to_hex(as_bytes(response.mikey())), to_hex(vector.scenario.message("RESOLVE_RESP")));
-}
+};
 
+using VectorsOverGrpc = ScenarioOverGrpc<VectorKms>;
+TEST_P(VectorsOverGrpc, KMS_1_KMS_2_KMS_8_AreAnsweredByteForByte) { play(); }
 INSTANTIATE_TEST_SUITE_P(Scenarios, VectorsOverGrpc,
                          ::testing::Values("a", "b", "c", "d", "e", "f", "m", "n"),
                          [](const auto& tested) { return std::string(tested.param); });
+
+using PkVectorsOverGrpc = ScenarioOverGrpc<PkVectorKms>;
+TEST_P(PkVectorsOverGrpc, KMS_1_KMS_2_KMS_8_AreAnsweredByteForByte) { play(); }
+INSTANTIATE_TEST_SUITE_P(Scenarios, PkVectorsOverGrpc,
+                         ::testing::Values("pk-mode1-256", "pk-mode3-256"), [](const auto& tested) {
+                           std::string name = tested.param;
+                           std::ranges::replace(name, '-', '_');
+                           return name;
+                         });
 
 }  // namespace
 }  // namespace keystub::kms
