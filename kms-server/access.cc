@@ -35,6 +35,8 @@ constexpr AdminMethod kAdminMethods[] = {
     {"/keystub.v1.IdentityAdmin/RemoveAlias", kChanges},
     {"/keystub.v1.IdentityAdmin/AddOwnedPattern", kChanges},
     {"/keystub.v1.IdentityAdmin/RemoveOwnedPattern", kChanges},
+    {"/keystub.v1.IdentityAdmin/AddCertificate", kChanges},
+    {"/keystub.v1.IdentityAdmin/RemoveCertificate", kChanges},
     {"/keystub.v1.IdentityAdmin/AddGroupMember", kChanges},
     {"/keystub.v1.IdentityAdmin/RemoveGroupMember", kChanges},
     {"/keystub.v1.IdentityAdmin/ListGroupMembers", kSees},

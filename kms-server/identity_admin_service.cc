@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "mikey/public_key/certificate.h"
 #include "rpc/status.h"
 
 namespace keystub::kms {
@@ -50,6 +51,14 @@ void set_identity(v1::Identity& out, const Identity& identity) {
   for (const GroupMembership& membership : identity.groups) out.add_groups(membership.group);
   for (const WrappedKey& tpk : identity.shared_tpks) {
     out.add_shared_tpk_ids(to_string(Bytes(tpk.id)));
+  }
+  for (const PinnedCertificate& pinned : identity.certificates) {
+    v1::CertificateInfo& info = *out.add_certificates();
+    info.set_fingerprint(to_string(Bytes(pinned.fingerprint)));
+    const auto certificate = mikey::Certificate::from_der(pinned.der);
+    if (!certificate) continue;
+    info.set_subject(certificate->subject());
+    set_time(*info.mutable_not_after(), certificate->not_after());
   }
   set_time(*out.mutable_create_time(), identity.created);
   set_time(*out.mutable_update_time(), identity.updated);
@@ -244,6 +253,30 @@ grpc::ServerUnaryReactor* IdentityAdminService::RemoveOwnedPattern(
              [this, request, response](const rpc::Caller& caller) -> Result<void> {
                set_identity(*response->mutable_identity(),
                             TRY(admin_.remove_pattern(caller, request->uri(), request->pattern())));
+               return {};
+             });
+}
+
+grpc::ServerUnaryReactor* IdentityAdminService::AddCertificate(
+    grpc::CallbackServerContext* context, const v1::AddCertificateRequest* request,
+    v1::AddCertificateResponse* response) {
+  return run(*context, "AddCertificate",
+             [this, request, response](const rpc::Caller& caller) -> Result<void> {
+               set_identity(*response->mutable_identity(),
+                            TRY(admin_.add_certificate(caller, request->uri(),
+                                                       as_bytes(request->certificate()))));
+               return {};
+             });
+}
+
+grpc::ServerUnaryReactor* IdentityAdminService::RemoveCertificate(
+    grpc::CallbackServerContext* context, const v1::RemoveCertificateRequest* request,
+    v1::RemoveCertificateResponse* response) {
+  return run(*context, "RemoveCertificate",
+             [this, request, response](const rpc::Caller& caller) -> Result<void> {
+               set_identity(*response->mutable_identity(),
+                            TRY(admin_.remove_certificate(caller, request->uri(),
+                                                          as_bytes(request->fingerprint()))));
                return {};
              });
 }

@@ -56,6 +56,12 @@ class IdentityAdminService final : public v1::IdentityAdmin::CallbackService {
   grpc::ServerUnaryReactor* RemoveOwnedPattern(grpc::CallbackServerContext* context,
                                                const v1::RemoveOwnedPatternRequest* request,
                                                v1::RemoveOwnedPatternResponse* response) override;
+  grpc::ServerUnaryReactor* AddCertificate(grpc::CallbackServerContext* context,
+                                           const v1::AddCertificateRequest* request,
+                                           v1::AddCertificateResponse* response) override;
+  grpc::ServerUnaryReactor* RemoveCertificate(grpc::CallbackServerContext* context,
+                                              const v1::RemoveCertificateRequest* request,
+                                              v1::RemoveCertificateResponse* response) override;
   grpc::ServerUnaryReactor* AddGroupMember(grpc::CallbackServerContext* context,
                                            const v1::AddGroupMemberRequest* request,
                                            v1::AddGroupMemberResponse* response) override;

@@ -133,6 +133,24 @@ Result<v1::Identity> AdminClient::remove_pattern(const std::string& uri,
       *TRY(impl_->call(&Stub::RemoveOwnedPattern, request, "remove pattern")).mutable_identity());
 }
 
+Result<v1::Identity> AdminClient::add_certificate(const std::string& uri,
+                                                  const std::string& certificate) {
+  v1::AddCertificateRequest request;
+  request.set_uri(uri);
+  request.set_certificate(certificate);
+  return std::move(
+      *TRY(impl_->call(&Stub::AddCertificate, request, "add certificate")).mutable_identity());
+}
+
+Result<v1::Identity> AdminClient::remove_certificate(const std::string& uri,
+                                                     const std::string& fingerprint) {
+  v1::RemoveCertificateRequest request;
+  request.set_uri(uri);
+  request.set_fingerprint(fingerprint);
+  return std::move(*TRY(impl_->call(&Stub::RemoveCertificate, request, "remove certificate"))
+                        .mutable_identity());
+}
+
 Result<v1::Identity> AdminClient::add_member(const std::string& group, const std::string& member) {
   v1::AddGroupMemberRequest request;
   request.set_group(group);

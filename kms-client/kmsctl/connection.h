@@ -51,6 +51,9 @@ class AdminClient {
   Result<v1::Identity> remove_alias(const std::string& uri, const std::string& alias);
   Result<v1::Identity> add_pattern(const std::string& uri, const std::string& pattern);
   Result<v1::Identity> remove_pattern(const std::string& uri, const std::string& pattern);
+  // DER; SHA-256 of it.
+  Result<v1::Identity> add_certificate(const std::string& uri, const std::string& certificate);
+  Result<v1::Identity> remove_certificate(const std::string& uri, const std::string& fingerprint);
   // Both return the member.
   Result<v1::Identity> add_member(const std::string& group, const std::string& member);
   Result<v1::Identity> remove_member(const std::string& group, const std::string& member);

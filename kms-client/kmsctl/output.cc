@@ -96,6 +96,16 @@ std::vector<std::string> expiries(const v1::Identity& identity) {
   return out;
 }
 
+// "FINGERPRINT SUBJECT until TIME"
+std::vector<std::string> certificate_texts(const v1::Identity& identity) {
+  std::vector<std::string> out;
+  for (const v1::CertificateInfo& one : identity.certificates()) {
+    out.push_back(to_hex(as_bytes(one.fingerprint())) + " " + one.subject() + " until " +
+                  time_text(one.not_after()));
+  }
+  return out;
+}
+
 std::vector<Row> identity_rows(const v1::Identity& identity) {
   return {
       {"uri", identity.uri()},
@@ -107,6 +117,7 @@ std::vector<Row> identity_rows(const v1::Identity& identity) {
       {"groups", std::vector<std::string>(identity.groups().begin(), identity.groups().end())},
       {"psk_ids", id_texts(identity.psk_ids())},
       {"psk_expiries", expiries(identity)},
+      {"certificates", certificate_texts(identity)},
       {"shared_tpk_ids", id_texts(identity.shared_tpk_ids())},
       {"create_time", time_text(identity.create_time())},
       {"update_time", time_text(identity.update_time())},

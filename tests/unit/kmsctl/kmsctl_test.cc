@@ -44,6 +44,7 @@ class FakeAdmin final : public v1::IdentityAdmin::Service {
  public:
   std::map<std::string, v1::Identity> identities;
   std::map<std::string, std::string> psks;  // by psk id
+  std::string removed_fingerprint;
   std::optional<grpc::Status> fault;
   int list_calls = 0;
 
@@ -105,6 +106,24 @@ class FakeAdmin final : public v1::IdentityAdmin::Service {
                       v1::SetPskResponse* response) override {
     return with(request->uri(), [&](auto& i) {
       store(i, request->psk_id(), request->psk());
+      *response->mutable_identity() = i;
+    });
+  }
+  grpc::Status AddCertificate(grpc::ServerContext*, const v1::AddCertificateRequest* request,
+                              v1::AddCertificateResponse* response) override {
+    return with(request->uri(), [&](auto& i) {
+      auto& one = *i.add_certificates();
+      one.set_fingerprint(request->certificate().substr(0, 2));
+      one.set_subject("CN=kms");
+      one.mutable_not_after()->set_seconds(1767323045);
+      *response->mutable_identity() = i;
+    });
+  }
+  grpc::Status RemoveCertificate(grpc::ServerContext*, const v1::RemoveCertificateRequest* request,
+                                 v1::RemoveCertificateResponse* response) override {
+    return with(request->uri(), [&](auto& i) {
+      removed_fingerprint = request->fingerprint();
+      i.clear_certificates();
       *response->mutable_identity() = i;
     });
   }
@@ -355,6 +374,40 @@ TEST_F(KmsctlTest, SaysWhatIsMissingOrCannotBeReached) {
   EXPECT_EQ(run({"--server", "127.0.0.1:1", "--ca", "/nonexistent", "identity", "list"}),
             service::kExitNotFound);
   EXPECT_EQ(run({"identity"}), service::kExitUsage);
+}
+
+TEST_F(KmsctlTest, PinsACertificateAndTakesItBack) {
+  ASSERT_EQ(by_socket({"identity", "create", "sip:alice@example.com"}), 0);
+  const std::string file = (folder / "kms.pem").string();
+  ASSERT_EQ(by_socket({"identity", "add-certificate", "sip:alice@example.com", file}), 0) << err;
+  // DER: a SEQUENCE of more than 255 octets.
+  EXPECT_THAT(out, HasSubstr("3082 CN=kms until 2026-01-02T03:04:05Z"));
+  const std::string two = TempDir::read(file) + TempDir::read(folder / "ca.pem");
+  EXPECT_EQ(by_socket({"identity", "add-certificate", "sip:alice@example.com",
+                       folder.write("two.pem", two).string()}),
+            service::kExitMalformed);
+  EXPECT_THAT(err, HasSubstr("holds 2 certificates"));
+  EXPECT_EQ(by_socket({"identity", "add-certificate", "sip:alice@example.com", "/nonexistent"}),
+            service::kExitNotFound);
+  ASSERT_EQ(by_socket({"identity", "remove-certificate", "sip:alice@example.com", "--fingerprint",
+                       "AB:CD"}),
+            0);
+  EXPECT_EQ(admin.removed_fingerprint, "\xab\xcd");
+}
+
+TEST_F(KmsctlTest, AnIdentityProvesItselfInOneWayAndWhollySo) {
+  const auto request = [&](std::vector<std::string> words) {
+    words.insert(words.begin(),
+                 {"ticket", "request", "--identity", "sip:alice@example.com", "--kms",
+                  "sip:kms@example.com", "--responder", "sip:bob@example.com"});
+    EXPECT_EQ(by_tls(std::move(words)), service::kExitMalformed);
+    return err;
+  };
+  const std::string certificate = (folder / "kms.pem").string();
+  EXPECT_THAT(request({}), HasSubstr("how does the identity prove itself?"));
+  EXPECT_THAT(request({"--psk-file", key_file("key", kPskHex), "--identity-cert", certificate}),
+              HasSubstr("how does the identity prove itself?"));
+  EXPECT_THAT(request({"--identity-cert", certificate}), HasSubstr("needs all three"));
 }
 
 // KMS-1, KMS-2 by hand.
