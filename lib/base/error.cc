@@ -24,16 +24,19 @@ Error&& Error::with_context(std::string_view context) && {
 }
 
 std::string Error::describe() const {
-  std::string out = text_;
+  std::string where;
+  const auto add = [&where](std::string_view prefix, std::string_view text) {
+    if (text.empty()) return;
+    where.append(where.empty() ? " (" : ", ").append(prefix).append(text);
+  };
   if (place_) {
-    out += " (";
-    if (!place_->message.empty()) out.append(place_->message).append(", ");
-    if (!place_->payload.empty()) out.append("payload ").append(place_->payload).append(", ");
-    out.append("octet ").append(std::to_string(place_->offset));
-    if (!place_->clause.empty()) out.append(", ").append(place_->clause);
-    out += ")";
+    add("", place_->message);
+    add("payload ", place_->payload);
+    // An octet of no message would say nothing: we ourselves are to blame.
+    if (!where.empty()) add("octet ", std::to_string(place_->offset));
+    add("", place_->clause);
   }
-  return out;
+  return where.empty() ? text_ : text_ + where + ")";
 }
 
 }  // namespace keystub

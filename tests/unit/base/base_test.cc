@@ -149,6 +149,17 @@ Result<int> doubled(Result<int> input) {
   return value * 2;
 }
 
+TEST(Errors, SayWhereOnlyIfAMessageIsToBlame) {
+  const auto described = [](const Place& place) {
+    return Error(Category::malformed, "it is wrong", place).describe();
+  };
+  EXPECT_EQ(described({"TRANSFER_INIT", "", "RFC 6043 4.2", 9}),
+            "it is wrong (TRANSFER_INIT, octet 9, RFC 6043 4.2)");
+  EXPECT_EQ(described({"", "", "RFC 6043 12.1", 0}), "it is wrong (RFC 6043 12.1)");
+  EXPECT_EQ(described({}), "it is wrong");
+  EXPECT_EQ(Error(Category::malformed, "it is wrong").describe(), "it is wrong");
+}
+
 TEST(Try, PassesValuesOnAndReturnsErrors) {
   EXPECT_EQ(doubled(21).value(), 42);
   const auto failed = doubled(fail(Category::busy, "later"));
