@@ -278,6 +278,9 @@ Result<TransferAnswer> VerifiedTransfer::respond(const Environment& env,
   state.contents.sessions = TRY(settle_sessions(parameters));
   TRY(check_crypto_sessions(state.contents.sessions, name));
   TRY(check_settled(state.contents.sessions, name));
+  TRY(check_answer(state.contents.sessions, TRY(message_.header.crypto_sessions(message_.name())),
+                   parameters.policies, {.keys = true, .crypto_sessions = true, .policies = true},
+                   name));
   TRY(check_policies(state.contents.sessions, state.contents.policies, name));
   TRY(add_keys(state.contents.keys, mikey::clone(initiator_keys_),
                message_.place("KEMAC", "RFC 6043 5.2", message_.bytes.data())));
