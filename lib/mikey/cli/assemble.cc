@@ -226,15 +226,11 @@ class Assembler {
     const Node* parent = nullptr;
   };
 
-  // The next node that matters; nullptr at the end, and after an error.
-  const Node* peek() {
-    if (error_) return nullptr;
-    while (level_.next < level_.nodes->size()) {
-      const Node& node = (*level_.nodes)[level_.next];
-      if (node.kind != Node::Kind::derived) return &node;
-      ++level_.next;
-    }
-    return nullptr;
+  // The next node; nullptr at the end, and after an error. None is derived: neither of the forms
+  // that are read (forms.h) yields such a node.
+  const Node* peek() const {
+    if (error_ || level_.next == level_.nodes->size()) return nullptr;
+    return &(*level_.nodes)[level_.next];
   }
   // The next node, which must have this name.
   const Node* take(std::string_view name) {

@@ -43,10 +43,11 @@ Result<void> read_line(KeyRing& ring, std::string_view line, std::size_t number)
   }
   auto octets = from_hex(value);
   if (!octets || octets->empty()) return wrong_line(number, "the key is not given in hex");
+  const Secret<struct GivenKeyTag> key(*octets);
+  wipe(*octets);
   const auto put = [&](auto& place) -> Result<void> {
     if (!place.empty()) return wrong_line(number, "a second key of this name");
-    place = std::remove_reference_t<decltype(place)>(*octets);
-    wipe(*octets);
+    place = std::remove_reference_t<decltype(place)>(key.reveal());
     return {};
   };
   if (name == "psk") return put(ring.psk);

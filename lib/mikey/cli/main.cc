@@ -1,6 +1,7 @@
 // mikey: looks into MIKEY messages, finds what is wrong with them, compares and builds them.
 #include <fmt/ostream.h>
 
+#include <algorithm>
 #include <iostream>
 #include <memory>
 
@@ -40,12 +41,11 @@ int main(int argc, char** argv) {
     // Prints help or version for the "errors" that ask for it.
     return program.exit(error) == 0 ? kExitOk : kExitUsage;
   }
-  for (const Verb& verb : verbs) {
-    if (!verb.app->parsed()) continue;
-    const keystub::Result<int> result = verb.command->run(std::cout);
-    if (result) return *result;
-    fmt::print(std::cerr, "mikey: {}\n", result.error().describe());
-    return exit_code(result.error());
-  }
-  return kExitUsage;
+  // There is one: it is required.
+  const Verb* const verb =
+      std::ranges::find_if(verbs, [](const Verb& each) { return each.app->parsed(); });
+  const keystub::Result<int> result = verb->command->run(std::cout);
+  if (result) return *result;
+  fmt::print(std::cerr, "mikey: {}\n", result.error().describe());
+  return exit_code(result.error());
 }

@@ -60,6 +60,12 @@ class Opener {
   // The ticket of this message, or of the one that it answers: MPKi and MPKr come out of it.
   void open_ticket_data(const Message& holder) {
     const std::string what = "Ticket Data";
+    const TicketType type = holder.ticket->policy.type;
+    if (type != kMikeyBaseTicket && type != k3gppBaseTicket) {
+      return report(Outcome::skipped, what,
+                    fmt::format("what a ticket of type {}/{}/{} holds is not known", type.type,
+                                type.subtype, type.version));
+    }
     const auto data = parse_ticket_data(*holder.ticket, holder.name());
     if (!data) return report(what, data.error());
     if (!ring_.tpk.empty()) {
@@ -101,13 +107,15 @@ class Opener {
     return missing("needs the message that it belongs to (--initial)");
   }
 
-  Result<Protection> shared_with_kms(MessageContext context) const {
-    if (!ring_.psk.empty()) return Protection{"the PSK", ring_.psk.reveal(), context};
-    if (!context.response) return missing("needs the key that is shared with the KMS (psk)");
-    if (ring_.envelope.empty()) {
-      return missing("needs the key that is shared with the KMS (psk or envelope)");
+  // In an exchange with the KMS that began with `initial`.
+  Result<Protection> shared_with_kms(const Message& initial, MessageContext context) const {
+    if (is_pk_variant(initial)) {
+      if (ring_.envelope.empty())
+        return missing("needs the envelope key of the exchange (envelope)");
+      return Protection{"the envelope key", ring_.envelope.reveal(), context};
     }
-    return Protection{"the envelope key", ring_.envelope.reveal(), context};
+    if (ring_.psk.empty()) return missing("needs the key that is shared with the KMS (psk)");
+    return Protection{"the PSK", ring_.psk.reveal(), context};
   }
 
   // MPKi for TRANSFER_INIT; for the answer MPKr' if the ticket says key forking.
@@ -132,9 +140,14 @@ class Opener {
   Result<Protection> protection_of(const Message& message, const Message* initial) {
     switch (message.header.data_type) {
       case DataType::request_init_psk:
-      case DataType::resolve_init_psk: return shared_with_kms(TRY(context_of(message)));
+      case DataType::request_init_pk:  // as the message in error: a signature protects itself
+      case DataType::resolve_init_psk:
+      case DataType::resolve_init_pk: return shared_with_kms(message, TRY(context_of(message)));
       case DataType::request_resp:
-      case DataType::resolve_resp: return shared_with_kms(TRY(context_of_response(initial)));
+      case DataType::resolve_resp: {
+        const MessageContext context = TRY(context_of_response(initial));
+        return shared_with_kms(*initial, context);
+      }
       case DataType::transfer_init:
       case DataType::transfer_resp: {
         const bool is_init = message.header.data_type == DataType::transfer_init;
@@ -150,9 +163,6 @@ class Opener {
       case DataType::error:
         if (initial == nullptr) return needs_initial();
         return protection_of(*initial, nullptr);
-      case DataType::request_init_pk:
-      case DataType::resolve_init_pk:
-        return missing("a signature protects this message, not a MAC");
       case DataType::psk_init:
       case DataType::psk_verification:
       case DataType::pk_init:
