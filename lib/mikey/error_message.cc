@@ -96,7 +96,7 @@ ErrorNo error_no_for(const Error& error) noexcept {
     case Category::conflict:
     case Category::busy:
     case Category::unavailable:
-    case Category::internal: return ErrorNo::unspecified;
+    case Category::internal: break;
   }
   return ErrorNo::unspecified;
 }

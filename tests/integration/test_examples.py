@@ -1,5 +1,6 @@
 """The library's example programs, chained by lib/mikey/examples/call.sh as its manual says."""
 
+import json
 import os
 import pathlib
 import re
@@ -8,7 +9,8 @@ import unittest
 
 import processes
 
-CALL = pathlib.Path(__file__).resolve().parents[2] / "lib/mikey/examples/call.sh"
+LIBRARY = pathlib.Path(__file__).resolve().parents[2] / "lib/mikey"
+CALL = LIBRARY / "examples/call.sh"
 SHARED = re.compile(r"^(alice|bob): shared with (\S+): the key with SHA-256 ([0-9a-f]{64})$", re.M)
 
 
@@ -52,6 +54,19 @@ class Examples(unittest.TestCase):
         self.assertIn("alice: the other side answered with a MIKEY Error: Auth failure",
                       done.stdout)
         self.assertEqual(SHARED.findall(done.stdout), [])
+
+    def test_kms_says_what_it_refuses_and_goes_on(self):
+        """No message, then one of another day: that has a header to answer with."""
+        vectors = json.loads((LIBRARY / "vectors/keystub-mikey-1.json").read_text())
+        old = vectors["exchanges"]["mode1-256-forking"]["messages"]["REQUEST_INIT"]
+        done = processes.run("example-kms", "sip:kms@example.com", "/dev/null", "/dev/null",
+                             stdin=f"00\n{old}\n")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        no_message, not_fresh = done.stderr.splitlines()
+        self.assertIn("MIKEY version 0", no_message)
+        self.assertEqual(not_fresh, "the message is not of now; are both clocks set?")
+        answer, = done.stdout.splitlines()
+        self.assertRegex(processes.run_ok("example-inspect", stdin=answer), "^Error message, ")
 
     def test_inspect_names_what_it_cannot_read(self):
         self.assertIn("(MIKEY message, payload HDR, octet 0,",

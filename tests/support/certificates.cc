@@ -106,9 +106,11 @@ RawKey make_elliptic() {
   return key;
 }
 
-std::string to_pem(evp_pkey_st& private_key) {
+std::string to_pem(evp_pkey_st& private_key, const char* password) {
+  const EVP_CIPHER* const cipher = password == nullptr ? nullptr : EVP_aes_256_cbc();
   return written([&](BIO* out) {
-    return PEM_write_bio_PrivateKey(out, &private_key, nullptr, nullptr, 0, nullptr, nullptr);
+    return PEM_write_bio_PrivateKey(out, &private_key, cipher, nullptr, 0, nullptr,
+                                    const_cast<char*>(password));
   });
 }
 

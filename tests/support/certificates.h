@@ -15,7 +15,7 @@ namespace keystub::testing {
 using RawKey = std::shared_ptr<evp_pkey_st>;
 RawKey make_rsa(unsigned bits);
 RawKey make_elliptic();
-std::string to_pem(evp_pkey_st& private_key);
+std::string to_pem(evp_pkey_st& private_key, const char* password = nullptr);
 std::string to_pem(const mikey::Certificate& certificate);
 
 // An RSA key of 2048 bits. Made once per program and label, because making one takes long.

@@ -177,6 +177,7 @@ TEST_F(Certificates, NameIsTheAlternativeNameToTheOctet) {
   EXPECT_TRUE(certificate.names({IdType::nai, "alice@example.com"}));
   EXPECT_FALSE(certificate.names({IdType::nai, "sip:alice@example.com"}));
   EXPECT_FALSE(certificate.names({IdType::byte_string, "sip:alice@example.com"}));
+  EXPECT_FALSE(certificate.names({IdType{9}, "sip:alice@example.com"}));
   for (const char* other : {"sip:alice@example.co", "sip:alice@example.com2",
                             "sip:Alice@example.com", "alice@example.com", "example.com", ""}) {
     EXPECT_FALSE(certificate.names(Identity::uri(other))) << other;
@@ -231,7 +232,9 @@ TEST(PrivateKeys, ArePlainRsaKeysOfSufficientLength) {
   EXPECT_THAT(read(to_pem(*testing::make_rsa(1024))).error().text(), HasSubstr("1024 bits"));
   EXPECT_THAT(read(to_pem(*testing::make_elliptic())).error().text(), HasSubstr("no RSA key"));
   EXPECT_THAT(read("").error().text(), HasSubstr("no private key"));
-  // The header alone: OpenSSL must not ask for a password.
+  // OpenSSL must not ask for a password.
+  EXPECT_THAT(read(to_pem(*rsa_key("alice").handle(), "password")).error().text(),
+              HasSubstr("encrypted"));
   EXPECT_THAT(read("-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n"
                    "-----END ENCRYPTED PRIVATE KEY-----\n")
                   .error()

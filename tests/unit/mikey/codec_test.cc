@@ -142,6 +142,8 @@ TEST(TicketFlags, ObeyTheDependenciesOfClause610) {
     EXPECT_TRUE(good.check().has_value()) << good.letters();
     EXPECT_EQ(TicketFlags::from_letters(good.letters()).value(), good);
   }
+  EXPECT_EQ(TicketFlags::from_letters("DEZ").error().text(),
+            "'Z' is not a ticket flag; flags are D to O");
   EXPECT_EQ(kMode1Flags.letters(), "DEFGHINO");
   EXPECT_EQ(kMode3Flags.letters(), "EFGHILNO");
   for (const char* bad : {"EFGHINO", "DEGHINO", "DEFINO", "DFGHINO", "EFGHIKLNO", "DHMNO"}) {
@@ -191,6 +193,13 @@ TEST(KemacKeys, RefuseWhatTheExchangesCannotUse) {
       {"000300100102030405060708090a0b0c0d0e0f10", "KV type 3"},
       {"050100100102030405060708090a0b0c0d0e0f100101", "key data"},  // T inside a KEMAC
       {"000100100102030405060708090a0b0c0d0e0f10010199", "left over"},
+      // A TGK, then another key with its SPI, or an MPK.
+      {"140100100102030405060708090a0b0c0d0e0f100105"
+       "000100100102030405060708090a0b0c0d0e0f100105",
+       "two session keys with SPI 05"},
+      {"140100100102030405060708090a0b0c0d0e0f100105"
+       "006100100102030405060708090a0b0c0d0e0f100106",
+       "an MPK after a session key"},
   };
   for (const Row& row : rows) {
     const ByteVector octets = hex(row.octets);

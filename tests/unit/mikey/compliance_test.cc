@@ -775,15 +775,24 @@ TEST_F(Compliance, AnAnswerWhoseSpiNamesNoKeyIsRefused) {
 // [6043-6.10-24] [6043-6.10-23]
 TEST_F(Compliance, UnexpectedPayloadsInTpDataAreIgnored) {
   constexpr std::size_t kFirst = 10;  // of the TP payload: First Payload
-  EXPECT_EQ(refusal("REQUEST_INIT",
-                    [](Pieces& message) {
-                      ByteVector& tp = message.find(PayloadType::tp).octets;
-                      const ByteVector extension = {tp[kFirst], 0, 0, 1, 7};
-                      tp[kFirst] = static_cast<std::uint8_t>(PayloadType::ext);
-                      tp.insert(tp.begin() + kFirst + 1, extension.begin(), extension.end());
-                      lengthen_tp(tp, extension.size());
-                    }),
-            "accepted");
+  const std::pair<PayloadType, ByteVector> rows[] = {
+      {PayloadType::ext, {0, 0, 1, 7}},
+      {PayloadType::tr, {static_cast<std::uint8_t>(TsRole::issue), 3, 1, 2, 3, 4}},
+      {PayloadType::idr, {static_cast<std::uint8_t>(IdRole::psk), 2, 0, 1, 'k'}},
+  };
+  for (const auto& [type, fields] : rows) {
+    EXPECT_EQ(refusal("REQUEST_INIT",
+                      [&](Pieces& message) {
+                        ByteVector& tp = message.find(PayloadType::tp).octets;
+                        ByteVector payload = {tp[kFirst]};
+                        payload.insert(payload.end(), fields.begin(), fields.end());
+                        tp[kFirst] = static_cast<std::uint8_t>(type);
+                        tp.insert(tp.begin() + kFirst + 1, payload.begin(), payload.end());
+                        lengthen_tp(tp, payload.size());
+                      }),
+              "accepted")
+        << name_of(type);
+  }
   EXPECT_NE(refusal("REQUEST_INIT",
                     [](Pieces& message) { message.find(PayloadType::tp).octets[kFirst] = 99; })
                 .find("has no meaning here"),
@@ -804,6 +813,39 @@ TEST_F(Compliance, ATicketPolicyInsideAnotherIsPassedOver) {
     });
     EXPECT_EQ(said == "accepted", length == 2) << said;
   }
+}
+
+// Without key forking nothing demands IDRr of the KMS; where it is there, it is whom we answer as.
+// [6043-4.2.2.3-10]
+TEST_F(Compliance, WithoutKeyForkingTheKmsMayNameTheResponderToo) {
+  const TransferOffer offered = offer(plain_ticket());
+  const TicketResolve resolve = resolve_of(offered.message());
+  const Message init = Message::parse(resolve.message()).value();
+  Pieces response(kms_resolves(init.bytes, bob_.self).value());
+  const std::string named = "sip:bob@home.example.com";
+  ByteVector idr = {0, static_cast<std::uint8_t>(IdRole::responder),
+                    static_cast<std::uint8_t>(IdType::uri), 0,
+                    static_cast<std::uint8_t>(named.size())};
+  idr.insert(idr.end(), named.begin(), named.end());
+  response.insert(PayloadType::idr, idr);
+  ResolvedTicket resolved =
+      resolve
+          .finish(response.sealed(
+              kSuite256, auth_key(bob_.psk.reveal(), init, true, {}, *init.randr_r), init.bytes))
+          .value();
+  const auto received = ReceivedTransfer::parse(offered.message()).value();
+  const auto transfer = received.verify(std::move(resolved), bob_.self).value();
+  const TransferAnswer answer = transfer.respond(env_, {bob_.self, {}, {}, {}}).value();
+  EXPECT_EQ(Message::parse(answer.message).value().idr_r->text(), named);
+}
+
+TEST_F(Compliance, AnMpkCannotBeWishedFor) {
+  TicketPolicy with_mpk = wish();
+  with_mpk.keys[0].type = KeyType::mpk;
+  const auto request = TicketRequest::start(env_, alice_, with_mpk).value();
+  const auto parsed = ReceivedRequest::parse(request.message());
+  ASSERT_FALSE(parsed.has_value());
+  EXPECT_EQ(parsed.error().text(), "MPKs cannot be wished for: the KMS always makes them");
 }
 
 // [6043-6.10-16]

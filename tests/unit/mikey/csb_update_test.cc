@@ -10,6 +10,7 @@
 #include "mikey/message_builder.h"
 #include "mikey/protection.h"
 #include "tests/unit/mikey/exchanges.h"
+#include "tests/unit/mikey/refused.h"
 
 namespace keystub::mikey {
 namespace {
@@ -149,6 +150,10 @@ TEST_F(Updates, AnUpdateHasTheCsbIdOfTheFirstExchangeAndNothingThatIsStatic) {
   EXPECT_TRUE(message.header.v_flag);
   EXPECT_FALSE(message.randr_i || message.randr_r || message.randr_kms || message.ticket);
   EXPECT_EQ(ReceivedUpdate::parse(update.message()).value().csb_id(), bob().csb_id());
+  EXPECT_EQ(alice().peer(), bob_.self);
+  EXPECT_EQ(bob().peer(), alice_.self);
+  EXPECT_EQ(alice().role(), CsbRole::initiator);
+  EXPECT_EQ(bob().role(), CsbRole::responder);
 }
 
 // [6043-5.2-08] [6043-5.2-11] [6043-5.2-13]
@@ -451,8 +456,24 @@ TEST_F(Updates, ARefusalIsAnAuthenticatedErrorAndChangesNothing) {
   expect_same();
 }
 
+TEST_F(Updates, ACryptoSessionKeepsItsProtocol) {
+  transfer();
+  CryptoSession other = session(1);
+  other.prot_type = ProtType::tls;
+  other.policies.clear();
+  expect_refused(SentUpdate::start(env_, alice(), {{other}}),
+                 {Category::malformed, "crypto session 1 is for another security protocol"});
+}
+
 TEST_F(Updates, WhatIsNoAnswerIsRefused) {
   transfer();
+  {
+    UpdateParameters parameters{{session(1)}};
+    parameters.with_response = false;
+    SentUpdate unanswered = SentUpdate::start(env_, alice(), std::move(parameters)).value();
+    expect_refused(unanswered.accept(resp_),
+                   {Category::denied, "the update asked for no response", "HDR", "RFC 6043 5.2"});
+  }
   SentUpdate update = SentUpdate::start(env_, alice(), {{session(1)}}).value();
   EXPECT_FALSE(update.accept(init_).has_value());
   EXPECT_FALSE(update.accept(resp_).has_value()) << "the answer of the Ticket Transfer";

@@ -5,6 +5,7 @@
 #include "mikey/derivation.h"
 #include "mikey/protection.h"
 #include "tests/support/vectors.h"
+#include "tests/unit/mikey/refused.h"
 
 namespace keystub::mikey {
 namespace {
@@ -62,6 +63,31 @@ TEST(Labels, OfForkingInitiatorDataAndTicketsHaveTheirOwnPhases) {
   EXPECT_EQ(to_hex(Label::mpk(KeyConstant::mpkr, kRandI).bytes()),
             "1f4d675bffffffffff"
             "0602aaab");
+}
+
+// An identity has up to 65535 octets, and the label all of them.
+TEST(Labels, HoldIdentitiesOfAnyLength) {
+  const ByteVector long_id(1000, 0xCC);
+  Label label = Label::forking(KeyConstant::mpkr_forked, long_id, kRandR);
+  const std::string id_and_rand = "03e8" + to_hex(long_id) + "01bb";
+  EXPECT_EQ(to_hex(label.bytes()), "2b288856ffffffffff00" + id_and_rand);
+  EXPECT_EQ(to_hex(label.with(KeyConstant::tgk_forked).bytes()),
+            "1512b54affffffffff00" + id_and_rand);
+}
+
+TEST(Derivations, NeedAKnownPrfAndAKey) {
+  const ByteVector key(16, 1);
+  ByteVector out(16);
+  for (const bool once : {false, true}) {
+    const auto derived = [&](PrfFunc func, Bytes inkey) -> Result<void> {
+      if (once) return Prf::derive_once(func, inkey, kRandI, out);
+      const Prf prf = TRY(Prf::keyed(func, inkey));
+      return prf.derive(kRandI, out);
+    };
+    EXPECT_TRUE(derived(PrfFunc::mikey_1, key).has_value());
+    expect_refused(derived(PrfFunc{7}, key), {Category::denied, "PRF 7 is not supported"});
+    expect_refused(derived(PrfFunc::mikey_1, {}), {Category::internal, "an empty key"});
+  }
 }
 
 // [6043-5.1.1-02] [6043-5.1.1-03] [6043-6.2.1-01] [6043-5.1.3-01]
@@ -134,6 +160,36 @@ TEST(KeyWrap, TakesOnlyKeyDataOfWholeBlocks) {
     } else {
       EXPECT_EQ(sealed.error().category(), Category::malformed);
     }
+  }
+}
+
+// What arrives wrapped was cut, or is not genuine (RFC 3394 2.2.2).
+TEST(KeyWrap, OpensWhatItWrappedAndNothingElse) {
+  MessageKeys keys;
+  keys.encr = EncrKey(ByteVector(16, 1));
+  keys.salt = SaltKey(ByteVector(8, 2));
+  const Timestamp t{TsType::counter, 1};
+  std::vector<SessionKey> session_keys;
+  session_keys.push_back({KeyType::tek, CarriedKey(ByteVector(16, 3)), SaltKey(), {7, 7, 7}});
+  const ByteVector sealed =
+      seal_kemac(kSuite128KeyWrap, keys, 0, t, encode_kemac_keys({}, {}, session_keys)).value();
+  const auto open = [&](Bytes wrapped) {
+    return open_kemac(kSuite128KeyWrap, keys, 0, t,
+                      {EncrAlg::aes_kw_128, wrapped, MacAlg::null, {}},
+                      {"REQUEST_RESP", "KEMAC", "RFC 6043 4.2.1.5", 40});
+  };
+  EXPECT_EQ(open(sealed).value().session_keys[0].key, session_keys[0].key);
+  for (const std::size_t octets : {0, 8, 16, 23, 31}) {
+    expect_refused(
+        open(Bytes(sealed).first(octets)),
+        {Category::malformed, std::to_string(octets) + " octets cannot be the output of AES-KW",
+         "KEMAC", "RFC 6043 4.2.1.5"});
+  }
+  for (std::size_t i = 0; i < sealed.size(); ++i) {
+    ByteVector changed = sealed;
+    changed[i] ^= 1;
+    expect_refused(open(changed), {Category::unauthenticated, "the wrapped keys are not genuine",
+                                   "KEMAC", "RFC 6043 4.2.1.5"});
   }
 }
 

@@ -168,6 +168,17 @@ TEST_F(ErrorMessages, OneWithoutANumberIsNeitherBuiltNorRead) {
   EXPECT_EQ(read.error().place()->payload, "ERR");
 }
 
+// Who is refused for a reason that has no number of its own gets the nearest one.
+TEST_F(ErrorMessages, EveryFailureHasANumber) {
+  using enum Category;
+  EXPECT_EQ(error_no_for(Error(unauthenticated, "")), ErrorNo::auth_failure);
+  EXPECT_EQ(error_no_for(Error(expired, "")), ErrorNo::invalid_ts);
+  for (const Category other :
+       {malformed, denied, not_found, conflict, busy, unavailable, internal}) {
+    EXPECT_EQ(error_no_for(Error(other, "")), ErrorNo::unspecified) << category_name(other);
+  }
+}
+
 // [6043-5.4-06]
 TEST_F(ErrorMessages, UnexpectedPayloadsAreIgnored) {
   const Header& about = at_kms_.message().header;

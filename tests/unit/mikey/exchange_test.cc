@@ -6,6 +6,7 @@
 #include "mikey/protection.h"
 #include "tests/support/vectors.h"
 #include "tests/unit/mikey/exchanges.h"
+#include "tests/unit/mikey/refused.h"
 
 namespace keystub::mikey {
 namespace {
@@ -81,37 +82,45 @@ TEST_F(Exchanges, AnswerToAnotherOfferIsRefused) {
 // KMS-1 from the initiator's side: RFC 6043 4.2.1.6.
 // [6043-4.2.1.6-03] [6043-4.2.1.6-04]
 TEST_F(Exchanges, GrantedPolicyMustBeAcceptable) {
+  const auto granted = [&](void (*change)(TicketPolicy&)) {
+    TicketPolicy policy = wish();
+    change(policy);
+    return request(wish(), policy);
+  };
+  EXPECT_TRUE(granted([](TicketPolicy&) {}).has_value());
+  EXPECT_TRUE(granted([](TicketPolicy& p) {  // K set, shorter validity
+                p.flags = p.flags.with(TicketFlag::k_changed);
+                p.trs = Timestamp{TsType::ntp_utc_32, p.trs->value + 60};
+                p.tre = Timestamp{TsType::ntp_utc_32, p.tre->value - 3600};
+              })
+                  .has_value());
   struct Row {
-    const char* what;
+    const char* complaint;
     void (*change)(TicketPolicy&);
-    bool acceptable;
   };
   const Row rows[] = {
-      {"unchanged", [](TicketPolicy&) {}, true},
-      {"K set, shorter validity",
-       [](TicketPolicy& p) {
-         p.flags = p.flags.with(TicketFlag::k_changed);
-         p.tre = Timestamp{TsType::ntp_utc_32, p.tre->value - 3600};
-       },
-       true},
-      {"longer validity",
-       [](TicketPolicy& p) { p.tre = Timestamp{TsType::ntp_utc_32, p.tre->value + 1}; }, false},
-      {"no end of validity", [](TicketPolicy& p) { p.tre.reset(); }, false},
-      {"another responder",
-       [](TicketPolicy& p) { p.idr_r.push_back(Identity::uri("sip:eve@example.com")); }, false},
-      {"anybody", [](TicketPolicy& p) { p.idr_r = {Identity::uri("*")}; }, false},
-      {"another initiator", [](TicketPolicy& p) { p.idr_i = Identity::uri("sip:eve@example.com"); },
-       false},
-      {"no forking", [](TicketPolicy& p) { p.flags = p.flags.with(TicketFlag::i_forking, false); },
-       false},
-      {"rekeying", [](TicketPolicy& p) { p.trr = Timestamp{TsType::ntp_utc_32, 3600}; }, false},
-      {"reusable", [](TicketPolicy& p) { p.flags = p.flags.with(TicketFlag::j_reusable); }, false},
+      {"ticket type or PRF differ", [](TicketPolicy& p) { p.type = kMikeyBaseTicket; }},
+      {"longer (TRe)",
+       [](TicketPolicy& p) { p.tre = Timestamp{TsType::ntp_utc_32, p.tre->value + 1}; }},
+      {"longer (TRe)", [](TicketPolicy& p) { p.tre.reset(); }},
+      {"from an earlier time (TRs)",
+       [](TicketPolicy& p) { p.trs = Timestamp{TsType::ntp_utc_32, p.trs->value - 1}; }},
+      {"from an earlier time (TRs)", [](TicketPolicy& p) { p.trs.reset(); }},
+      {"it lets sip:eve@example.com resolve",
+       [](TicketPolicy& p) { p.idr_r.push_back(Identity::uri("sip:eve@example.com")); }},
+      {"it lets * resolve", [](TicketPolicy& p) { p.idr_r = {Identity::uri("*")}; }},
+      {"it names another initiator, sip:eve@example.com",
+       [](TicketPolicy& p) { p.idr_i = Identity::uri("sip:eve@example.com"); }},
+      {"flags DEFGHNO for DEFGHINO",
+       [](TicketPolicy& p) { p.flags = p.flags.with(TicketFlag::i_forking, false); }},
+      {"another interval (TRr)",
+       [](TicketPolicy& p) { p.trr = Timestamp{TsType::ntp_utc_32, 3600}; }},
+      {"became reusable (J)",
+       [](TicketPolicy& p) { p.flags = p.flags.with(TicketFlag::j_reusable); }},
   };
   for (const Row& row : rows) {
-    TicketPolicy granted = wish();
-    row.change(granted);
-    const auto ticket = request(wish(), granted);
-    EXPECT_EQ(ticket.has_value(), row.acceptable) << row.what;
+    expect_refused(granted(row.change),
+                   {Category::denied, row.complaint, "TICKET", "RFC 6043 4.2.1.6"});
   }
 }
 
@@ -179,6 +188,17 @@ TEST_F(Exchanges, WrongKeyIsRefusedAsUnauthenticated) {
 TEST_F(Exchanges, ShortKeysAreRefusedBeforeAnythingIsSent) {
   KmsCredentials weak{alice_.self, alice_.kms, "psk", Psk(ByteVector(15, 1))};
   EXPECT_FALSE(TicketRequest::start(env_, weak, wish()).has_value());
+}
+
+// D says whose ticket it is, and a ticket is for somebody.
+TEST_F(Exchanges, TicketsOfNobodyAndForNobodyAreNotMade) {
+  TicketPolicy of_the_kms = wish();
+  of_the_kms.flags = kMode1Flags;
+  expect_refused(issue_ticket(env_, of_the_kms, protection()), {Category::internal, "has D = 0"});
+  TicketPolicy for_nobody = wish();
+  for_nobody.idr_r.clear();
+  expect_refused(TicketRequest::start(env_, alice_, for_nobody),
+                 {Category::malformed, "a ticket needs at least one responder"});
 }
 
 // [3830-4.2.2-01] [3830-9.1-04]

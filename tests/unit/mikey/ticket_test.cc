@@ -2,8 +2,10 @@
 // they are valid (RFC 6043 6.10 and appendix A). docs/compliance.md says which rule is tested
 // where.
 #include "mikey/message_builder.h"
+#include "mikey/payload/ticket_header.h"
 #include "mikey/protection.h"
 #include "tests/unit/mikey/exchanges.h"
+#include "tests/unit/mikey/refused.h"
 
 namespace keystub::mikey {
 namespace {
@@ -189,6 +191,75 @@ TEST_F(Tickets, WithKeyForkingATgkNeedsAResponse) {
   const auto opened = open(payload(body), protection().key);
   ASSERT_FALSE(opened.has_value());
   EXPECT_EQ(opened.error().mikey_error_no(), static_cast<std::uint8_t>(ErrorNo::invalid_tppar));
+}
+
+TEST_F(Tickets, AnImpossibleOneIsNotSealed) {
+  TicketPolicy for_nobody = granted_policy();
+  for_nobody.idr_r.clear();
+  expect_refused(seal_ticket(kSuite256, for_nobody, keys(), protection(), now()),
+                 {Category::internal, "must name a responder"});
+}
+
+// Who holds the TPK can seal anything under it: what is genuine may still be wrong.
+// [6043-12.1-07] [6043-12.1-11]
+TEST_F(Tickets, AGenuineOneThatContradictsItselfIsNotOpened) {
+  struct Parts {
+    std::size_t tpk_octets = 32;
+    std::size_t rand_octets = 32;
+    std::size_t mpks = 1;
+    std::size_t timestamps = 1;
+    MacAlg mac_alg = kSuite256.mac;
+  };
+  const auto opened = [this](const Parts& parts) {
+    const Tpk tpk(ByteVector(parts.tpk_octets, 9));
+    const ByteVector rand(parts.rand_octets, 7);
+    const Mpk mpk(ByteVector(32, 5));
+    const MessageKeys keys = derive_ticket_keys(kSuite256, tpk, rand).value();
+    const ByteVector spi = {1};
+    const PlainKeyData plain = parts.mpks == 1 ? encode_kemac_keys({&mpk}, spi, {})
+                                               : encode_kemac_keys({&mpk, &mpk}, spi, {});
+    ByteWriter body;
+    granted_policy().encode(body);
+    const std::size_t length_at = body.size();
+    body.u16(0);
+    encode_thdr(body, {PayloadType::t, {}});
+    for (std::size_t i = 1; i <= parts.timestamps; ++i) {
+      const bool is_last = i == parts.timestamps;
+      body.u8(static_cast<std::uint8_t>(is_last ? PayloadType::rand : PayloadType::t));
+      encode_t(body, now());
+    }
+    body.u8(static_cast<std::uint8_t>(PayloadType::kemac));
+    encode_rand(body, {rand});
+    body.u8(static_cast<std::uint8_t>(PayloadType::v));
+    constexpr std::uint32_t kNoCsbId = 0xFFFFFFFF;
+    const ByteVector encrypted = seal_kemac(kSuite256, keys, kNoCsbId, now(), plain).value();
+    encode_kemac(body, {kSuite256.encr, encrypted, MacAlg::null, {}});
+    const Suite& suite = parts.mac_alg == kSuite256.mac ? kSuite256 : kSuite128;
+    body.u8(static_cast<std::uint8_t>(PayloadType::last));
+    body.u8(static_cast<std::uint8_t>(parts.mac_alg));
+    body.patch_u16_length(length_at, body.size() + suite.auth_octets - length_at - 2, "length");
+    const Mac mac = compute_mac(suite, keys.auth, {body.view()}).value();
+    body.bytes(mac.bytes());
+    return open(payload(std::move(body).finish().value()), tpk);
+  };
+  EXPECT_TRUE(opened({}).has_value());
+  const std::pair<Parts, Refused> rows[] = {
+      {{.mac_alg = kSuite128.mac},
+       {Category::malformed, "MAC algorithm does not go with its PRF", "TICKET", "RFC 6043 A.1",
+        ErrorNo::invalid_ticket}},
+      {{.mpks = 2},
+       {Category::malformed, "carries exactly one MPK", "TICKET", "RFC 6043 A.1",
+        ErrorNo::invalid_ticket}},
+      {{.rand_octets = 31},
+       {Category::malformed, "RAND is shorter than the longest of TPK and MPK", "TICKET",
+        "RFC 6043 A.1", ErrorNo::invalid_ticket}},
+      {{.tpk_octets = 40},
+       {Category::malformed, "RAND is shorter than the longest of TPK and MPK", "TICKET",
+        "RFC 6043 A.1", ErrorNo::invalid_ticket}},
+      {{.timestamps = 2},
+       {Category::malformed, "a second T in the Ticket Data", "Ticket Data", "RFC 6043 A.1"}},
+  };
+  for (const auto& [parts, refused] : rows) expect_refused(opened(parts), refused);
 }
 
 // [6043-6.10-33] [6043-6.10-23]

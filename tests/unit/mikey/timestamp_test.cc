@@ -1,8 +1,11 @@
 // Timestamps: the roll-over of 2036, their order, and where the T of a message comes from.
 #include <gtest/gtest.h>
 
+#include "mikey/timestamp_memory.h"
 #include "mikey/timestamp_source.h"
 #include "tests/support/fake_clock.h"
+#include "tests/support/scripted_random.h"
+#include "tests/unit/mikey/refused.h"
 
 namespace keystub::mikey {
 namespace {
@@ -83,6 +86,51 @@ TEST(Timestamps, OfACounterNeverRepeat) {
   ASSERT_FALSE(used_up.has_value());
   EXPECT_EQ(used_up.error().category(), Category::conflict);
   EXPECT_FALSE(counter.next().has_value());
+}
+
+// --- What a bundle remembers of them ------------------------------------------------------------
+
+class Memory : public ::testing::Test {
+ protected:
+  static constexpr Place kPlace{"TRANSFER_INIT", "T", "RFC 6043 5.2", 12};
+
+  FakeClock clock_{kRollOver};
+  testing::ScriptedRandom random_;
+  Environment env_{clock_, random_};
+  CounterTimestamps counter_{0xFFFFFFFD};
+  TimestampMemory memory_;
+};
+
+TEST_F(Memory, TheClockMayStandStillOrStepBack) {
+  const Timestamp first = memory_.next_ours(env_).value();
+  const Timestamp second = memory_.next_ours(env_).value();
+  EXPECT_TRUE(std::is_gt(compare(second, first)));
+  clock_.set_now(kRollOver - 10s);
+  EXPECT_TRUE(std::is_gt(compare(memory_.next_ours(env_).value(), second)));
+}
+
+TEST_F(Memory, OneSideKeepsToTimesOrToCounters) {
+  memory_.start_with_ours(Timestamp::from(kRollOver));
+  env_.timestamps = &counter_;
+  expect_refused(memory_.next_ours(env_), {Category::internal, "keep to one source"});
+}
+
+TEST_F(Memory, CountersOfABundleEnd) {
+  memory_.start_with_theirs({TsType::counter, 0xFFFFFFFF});
+  CounterTimestamps last(0xFFFFFFFE);
+  env_.timestamps = &last;
+  expect_refused(memory_.next_ours(env_),
+                 {Category::conflict, "counters of this bundle are used up"});
+}
+
+TEST_F(Memory, IsBounded) {
+  for (std::uint64_t i = 0; i < TimestampMemory::kMaxMessages; ++i) {
+    ASSERT_TRUE(memory_.admit_theirs({TsType::ntp_utc, i << 32}, kPlace).has_value()) << i;
+  }
+  const Timestamp next{TsType::ntp_utc, std::uint64_t{TimestampMemory::kMaxMessages} << 32};
+  expect_refused(memory_.admit_theirs(next, kPlace),
+                 {Category::conflict, "has seen 4096 messages: start a new Ticket Transfer"});
+  expect_refused(memory_.next_ours(env_), {Category::conflict, "has seen 4096 messages"});
 }
 
 }  // namespace

@@ -44,5 +44,16 @@ TEST(TypeNames, EveryAssignedValueHasOneOfItsOwn) {
   }
 }
 
+TEST(TypeNames, ChoicesOfSrtpParametersHaveNames) {
+  using enum SrtpParameter;
+  EXPECT_EQ(name_of_choice(encr_alg, 1), "AES-CM");
+  EXPECT_EQ(name_of_choice(auth_alg, 1), "HMAC-SHA-1");
+  EXPECT_EQ(name_of_choice(prf, 0), "AES-CM");
+  EXPECT_EQ(name_of_choice(fec_order, 0), "FEC-SRTP");
+  EXPECT_EQ(name_of_choice(fec_order, 1), "unassigned");
+  EXPECT_EQ(name_of_choice(srtp_encryption, 0), "off");
+  EXPECT_EQ(name_of_choice(session_encr_key_length, 16), "") << "a number, not a choice";
+}
+
 }  // namespace
 }  // namespace keystub::mikey
