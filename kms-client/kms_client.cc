@@ -74,21 +74,25 @@ class OwnedTicket {
 }  // namespace
 
 struct KmsConnection::Impl {
-  explicit Impl(std::shared_ptr<grpc::Channel> channel)
-      : stub(v1::TicketService::NewStub(std::move(channel))) {}
-  std::unique_ptr<v1::TicketService::Stub> stub;
+  explicit Impl(std::shared_ptr<grpc::Channel> opened)
+      : channel(std::move(opened)), stub(v1::TicketService::NewStub(channel)) {}
+  const std::shared_ptr<grpc::Channel> channel;
+  const std::unique_ptr<v1::TicketService::Stub> stub;
 };
 
 KmsConnection::KmsConnection(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 KmsConnection::~KmsConnection() = default;
+std::shared_ptr<grpc::Channel> KmsConnection::channel() const { return impl_->channel; }
 
 Result<std::shared_ptr<KmsConnection>> KmsConnection::open(const ConnectionOptions& options) {
-  if (options.server.empty()) {
+  if (options.server.empty() && options.unix_socket.empty()) {
     return fail(Category::malformed, "the KMS's address is missing: \"name:port\"");
   }
   const rpc::ChannelOptions channel_options{.server_name = options.server_name};
   std::shared_ptr<grpc::Channel> channel;
-  if (options.allow_plaintext) {
+  if (!options.unix_socket.empty()) {
+    channel = rpc::open_unix_channel(options.unix_socket, channel_options);
+  } else if (options.allow_plaintext) {
     channel = rpc::open_plaintext_channel(options.server, channel_options);
   } else {
     channel = TRY(rpc::open_tls_channel(

@@ -26,6 +26,10 @@
 #include "mikey/resolve_exchange.h"
 #include "rpc/retry.h"
 
+namespace grpc {
+class Channel;
+}
+
 namespace keystub::kms_client {
 
 struct ConnectionOptions {
@@ -37,6 +41,8 @@ struct ConnectionOptions {
   std::filesystem::path private_key = {};
   // The name that the KMS's certificate must bear; empty: the host part of `server`.
   std::string server_name = {};
+  // Instead of all of this: the admin port of a KMS on this machine, for its revocations.
+  std::filesystem::path unix_socket = {};
   // No TLS at all. MIKEY protects the keys even so; who talks to whom is then visible.
   bool allow_plaintext = false;
 };
@@ -53,8 +59,10 @@ class KmsConnection {
 
  private:
   friend class KmsClient;
+  friend class RevocationWatch;
   struct Impl;
   explicit KmsConnection(std::unique_ptr<Impl> impl);
+  std::shared_ptr<grpc::Channel> channel() const;
   std::unique_ptr<Impl> impl_;
 };
 

@@ -16,13 +16,6 @@ Result<ByteVector> new_tpk_id(std::string_view prefix, RandomSource& random) {
   return to_vector(as_bytes(fmt::format("{}-{}", prefix, to_hex(octets))));
 }
 
-Result<std::size_t> checked_page_size(std::size_t page_size) {
-  if (page_size > kMaxPageSize) {
-    return fail(Category::malformed, fmt::format("a page has at most {} identities", kMaxPageSize));
-  }
-  return page_size == 0 ? kDefaultPageSize : page_size;
-}
-
 struct NewTpk {
   WrappedKey wrapped;
   mikey::Tpk key;
@@ -38,6 +31,13 @@ Result<NewTpk> make_tpk(KeyKind kind, std::string_view owner, const Kek& kek,
 }
 
 }  // namespace
+
+Result<std::size_t> checked_page_size(std::size_t page_size) {
+  if (page_size > kMaxPageSize) {
+    return fail(Category::malformed, fmt::format("a page has at most {} entries", kMaxPageSize));
+  }
+  return page_size == 0 ? kDefaultPageSize : page_size;
+}
 
 Result<void> activate_new_tpk(IdentityStore& store, const Kek& kek, RandomSource& random,
                               Deadline deadline) {

@@ -25,6 +25,8 @@ inline constexpr std::size_t kMaxKeyIdOctets = 255;
 inline constexpr std::size_t kTpkOctets = 32;
 inline constexpr std::size_t kDefaultPageSize = 100;
 inline constexpr std::size_t kMaxPageSize = 1000;
+// 0 is kDefaultPageSize; malformed over kMaxPageSize.
+Result<std::size_t> checked_page_size(std::size_t page_size);
 
 struct AdminParts {
   IdentityStore& store;

@@ -12,8 +12,10 @@
 //   - a call ends by its deadline with unavailable, or at once with busy when a queue is full.
 //     A change whose call ended with unavailable may still happen;
 //   - a group that is suspended, resumed or removed is a change of each member too;
-//   - the listener hears of a change after it is committed and before it is acknowledged, also
-//     when nobody waits for the acknowledgement any more.
+//   - the listeners hear of a change after it is committed and before it is acknowledged, also
+//     when nobody waits for the acknowledgement any more;
+//   - an identity that is suspended or removed, and a TPK that is revoked or taken back, is a
+//     revocation (revocation.h) in the same commit.
 // Other errors: not_found, conflict, internal.
 //
 // Threads: all calls are safe from several threads and may block; never call one on an RPC thread.
@@ -32,6 +34,7 @@
 #include "base/error.h"
 #include "kms-server/kek.h"
 #include "kms-server/policy_rule.h"
+#include "kms-server/revocation.h"
 
 namespace keystub::kms {
 
@@ -156,6 +159,8 @@ class IdentityStore {
   virtual Result<Identity> find(std::string_view uri, Deadline deadline) = 0;
   // The identity whose pre-shared key has this id: ids are unique over all identities.
   virtual Result<Identity> find_by_psk_id(Bytes psk_id, Deadline deadline) = 0;
+  // The identity that owns this URI by a pattern. No identity has the URI itself.
+  virtual Result<Identity> find_owner(std::string_view uri, Deadline deadline) = 0;
   // Canonical names that start with `prefix` and come after `after`, at most `limit`.
   virtual Result<IdentityPage> list(std::string_view prefix, std::string_view after,
                                     std::size_t limit, Deadline deadline) = 0;
@@ -229,6 +234,17 @@ class IdentityStore {
   // handed in before are committed, or will not be, when it returns.
   virtual Result<std::size_t> replace_keys(std::vector<RewrappedKey> keys, Deadline deadline) = 0;
 
+  // Revokes one ticket; one that is revoked already stays as it is. `needed_until`: from then on it
+  // would be refused anyway, and the revocation goes. busy when the store keeps as many as it may.
+  virtual Result<Revocation> revoke_ticket(Bytes ticket_id, WallTime needed_until,
+                                           Deadline deadline) = 0;
+  // Revokes all tickets of the KMS from before `time`, which never goes back: an earlier one than
+  // before changes nothing. Returns what is in force.
+  virtual Result<Revocation> revoke_tickets_before(WallTime time, Deadline deadline) = 0;
+  // Those after `sequence`, at most `limit`.
+  virtual Result<RevocationPage> revocations_since(std::uint64_t sequence, std::size_t limit,
+                                                   Deadline deadline) = 0;
+
   // Subjects whose newest change comes after `sequence`, oldest first, each once, at most `limit`.
   virtual Result<std::vector<Change>> changes_since(std::uint64_t sequence, std::size_t limit,
                                                     Deadline deadline) = 0;
@@ -237,6 +253,9 @@ class IdentityStore {
   // one before it neither runs nor will run.
   using Listener = std::function<void(const Change&)>;
   virtual void on_change(Listener listener) = 0;
+  // The same for revocations, in the order of their sequences.
+  using RevocationListener = std::function<void(const Revocation&)>;
+  virtual void on_revocation(RevocationListener listener) = 0;
 };
 
 }  // namespace keystub::kms

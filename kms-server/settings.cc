@@ -17,6 +17,8 @@ constexpr std::int64_t kMinReplayCapacity = 1024;
 constexpr std::int64_t kMaxReplayCapacity = std::int64_t{1} << 26;
 constexpr std::int64_t kMaxOutstanding = 65'536;
 constexpr std::int64_t kMaxKeysInTicket = 32;
+constexpr std::int64_t kMaxRevocations = 1'000'000;
+constexpr std::int64_t kMaxSubscribers = 65'536;
 
 void read_store(service::Config& config, Settings& settings) {
   settings.database = config.required_path("store.database");
@@ -59,8 +61,8 @@ void read_policy(service::Config& config, Settings& settings) {
   policy.allow_reuse = config.boolean("policy.allow_reuse", true);
   policy.max_keys =
       static_cast<std::size_t>(config.integer("policy.max_keys", 4, 1, kMaxKeysInTicket));
-  policy.max_validity = config.duration("policy.max_validity", 24h, 1min, 24h * 366);
-  policy.default_validity = config.duration("policy.default_validity", 24h, 1min, 24h * 366);
+  policy.max_validity = config.duration("policy.max_validity", 24h, 1min, kLongestValidity);
+  policy.default_validity = config.duration("policy.default_validity", 24h, 1min, kLongestValidity);
   policy.start_margin = config.duration("policy.start_margin", 5min, 0s, 24h);
   policy.clock_skew = settings.clock_skew;
   if (policy.default_validity > policy.max_validity) {
@@ -98,6 +100,18 @@ void read_tpk(service::Config& config, Settings& settings) {
   }
 }
 
+void read_revocation(service::Config& config, Settings& settings) {
+  settings.max_revoked_tickets = static_cast<std::size_t>(
+      config.integer("revocation.max_tickets", 100'000, 1, kMaxRevocations));
+  settings.max_revocation_log =
+      static_cast<std::size_t>(config.integer("revocation.max_log", 10'000, 1, kMaxRevocations));
+  RevocationFeedSettings& feed = settings.revocation_feed;
+  feed.max_subscribers = static_cast<std::size_t>(
+      config.integer("revocation.max_subscribers", 256, 1, kMaxSubscribers));
+  feed.heartbeat = config.duration("revocation.heartbeat", 15s, 100ms, 10min);
+  feed.store_timeout = settings.store_timeout;
+}
+
 TlsFiles read_tls(service::Config& config, const std::string& section) {
   return {config.path(section + ".certificate", {}), config.path(section + ".private_key", {}),
           config.path(section + ".client_ca", {}), config.path(section + ".client_crl", {})};
@@ -131,6 +145,7 @@ void read_roles(service::Config& config, Roles& roles) {
   roles.operators = read_role(config, "roles.operator");
   roles.auditor = read_role(config, "roles.auditor");
   roles.ticket_client = config.strings("roles.ticket_client", {});
+  roles.watcher = config.strings("roles.watcher", {});
 }
 
 bool names_a_certificate(const Roles& roles) {
@@ -188,6 +203,7 @@ Result<Settings> read_settings(service::Config& config) {
   read_policy(config, settings);
   read_tpk(config, settings);
   read_limits(config, settings);
+  read_revocation(config, settings);
 
   settings.ticket_address = config.address("tickets.listen", settings.ticket_address).to_string();
   settings.ticket_tls = read_tls(config, "tickets");

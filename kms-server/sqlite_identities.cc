@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "kms-server/sqlite_policy.h"
+#include "kms-server/sqlite_revocations.h"
 #include "kms-server/sqlite_tpks.h"
 #include "kms-server/uri_pattern.h"
 
@@ -75,6 +76,25 @@ Result<std::size_t> count(SqliteDatabase& db, SqlLiteral sql, std::int64_t ident
   return static_cast<std::size_t>(select.integer(0));
 }
 
+struct OwnedUri {
+  std::string pattern;
+  std::string owner;  // canonical name
+};
+
+// Whose pattern covers the URI.
+Result<std::optional<OwnedUri>> find_pattern_of(SqliteDatabase& db, std::string_view uri) {
+  SqliteStatement select =
+      TRY(db.prepare("SELECT p.pattern, i.uri FROM owned_patterns AS p JOIN identities AS i "
+                     "ON i.id = p.identity_id WHERE p.host = ?1"));
+  select.bind(1, host_of(uri));
+  while (TRY(select.step())) {
+    if (covers(select.text(0), uri)) {
+      return std::optional(OwnedUri{std::string(select.text(0)), std::string(select.text(1))});
+    }
+  }
+  return std::optional<OwnedUri>();
+}
+
 // A URI names one identity, and nobody's pattern covers it.
 Result<void> check_uri_is_free(SqliteDatabase& db, std::string_view uri) {
   if (const auto taken = TRY(look_up(db, uri))) {
@@ -82,15 +102,9 @@ Result<void> check_uri_is_free(SqliteDatabase& db, std::string_view uri) {
                                         ? fmt::format("there is an identity {} already", uri)
                                         : fmt::format("{} is an alias of {}", uri, taken->uri));
   }
-  SqliteStatement select =
-      TRY(db.prepare("SELECT p.pattern, i.uri FROM owned_patterns AS p JOIN identities AS i "
-                     "ON i.id = p.identity_id WHERE p.host = ?1"));
-  select.bind(1, host_of(uri));
-  while (TRY(select.step())) {
-    if (covers(select.text(0), uri)) {
-      return fail(Category::conflict, fmt::format("{} is one of the URIs {} that {} owns", uri,
-                                                  select.text(0), select.text(1)));
-    }
+  if (const auto owned = TRY(find_pattern_of(db, uri))) {
+    return fail(Category::conflict, fmt::format("{} is one of the URIs {} that {} owns", uri,
+                                                owned->pattern, owned->owner));
   }
   return {};
 }
@@ -225,6 +239,12 @@ Result<Identity> select_identity_of_psk(SqliteDatabase& db, Bytes psk_id) {
   return read_identity(db, select);
 }
 
+Result<Identity> select_owner(SqliteDatabase& db, std::string_view uri) {
+  const auto owned = TRY(find_pattern_of(db, uri));
+  if (!owned) return fail(Category::not_found, fmt::format("nobody owns {}", uri));
+  return select_identity(db, owned->owner);
+}
+
 Result<IdentityPage> select_identities(SqliteDatabase& db, std::string_view prefix,
                                        std::string_view after, std::size_t limit) {
   const std::string end = end_of_prefix(prefix);
@@ -295,6 +315,7 @@ Result<Identity> set_identity_state(SqliteDatabase& db, std::string_view uri, Id
   Identity before = TRY(select_identity(db, row.uri));
   if (before.state == state) return before;
   TRY(touch(db, row, now));
+  if (state == IdentityState::suspended) TRY(enter_revoked_identity(db, before, now));
   {
     SqliteStatement update = TRY(db.prepare("UPDATE identities SET state = ?2 WHERE id = ?1"));
     TRY(update.bind(1, row.id).bind(2, std::int64_t{static_cast<std::uint8_t>(state)}).run());
@@ -308,6 +329,7 @@ Result<void> remove_identity(SqliteDatabase& db, std::string_view uri, std::int6
   if (row.kind == IdentityKind::group) TRY(touch_members(db, row, now));
   TRY(remove_rules_of(db, row.uri));
   TRY(next_change(db, ChangeSubject::identity, as_bytes(row.uri)));
+  TRY(enter_revoked_identity(db, TRY(select_identity(db, row.uri)), now));
   SqliteStatement erase = TRY(db.prepare("DELETE FROM identities WHERE id = ?1"));
   return erase.bind(1, row.id).run();
 }
@@ -356,15 +378,17 @@ Result<Identity> share_tpk(SqliteDatabase& db, std::string_view uri, const Wrapp
 Result<std::size_t> unshare_tpk(SqliteDatabase& db, std::string_view uri, Bytes tpk_id,
                                 std::int64_t now) {
   const Row row = TRY(find_row(db, uri));
-  std::size_t removed = 0;
+  std::vector<ByteVector> removed;
   {
     SqliteStatement erase =
-        TRY(db.prepare("DELETE FROM tpks WHERE owner_id = ?1 AND (length(?2) = 0 OR tpk_id = ?2)"));
-    TRY(erase.bind(1, row.id).bind(2, tpk_id).run());
-    removed = static_cast<std::size_t>(db.changed_rows());
+        TRY(db.prepare("DELETE FROM tpks WHERE owner_id = ?1 AND (length(?2) = 0 OR tpk_id = ?2) "
+                       "RETURNING tpk_id"));
+    erase.bind(1, row.id).bind(2, tpk_id);
+    while (TRY(erase.step())) removed.push_back(to_vector(erase.blob(0)));
   }
-  if (removed != 0) TRY(touch(db, row, now));
-  return removed;
+  for (const ByteVector& id : removed) TRY(enter_revoked_tpk(db, id, now));
+  if (!removed.empty()) TRY(touch(db, row, now));
+  return removed.size();
 }
 
 Result<Identity> add_certificate(SqliteDatabase& db, std::string_view uri,

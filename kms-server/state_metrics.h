@@ -5,6 +5,8 @@
 
 #include "kms-server/key_directory.h"
 #include "kms-server/rate_limiter.h"
+#include "kms-server/revocation_book.h"
+#include "kms-server/revocation_feed.h"
 #include "kms-server/store_executor.h"
 #include "replay/replay_window.h"
 #include "service/metrics.h"
@@ -19,6 +21,9 @@ class StateMetrics {
     const KeyDirectory& keys;
     const RateLimiter& limiter;
     const replay::ReplayWindow& replay;
+    IdentityStore& store;
+    const RevocationBook& revocations;
+    const RevocationFeed& feed;
     std::filesystem::path database;
   };
 
@@ -32,6 +37,9 @@ class StateMetrics {
   service::Gauge cached_keys_;
   service::Gauge limiter_slots_;
   service::Gauge effective_skew_;
+  service::Gauge revoked_tickets_;
+  service::Gauge revocation_log_;
+  service::Gauge subscribers_;
   service::Gauge database_size_;
   service::Gauge streams_;
   service::Gauge descriptors_;

@@ -90,9 +90,10 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
   // its beginning, on the executor; the steps after it stay there.
   void advance(Source source) {
     using StepFunction = Step (Exchange::*)(Source);
-    static constexpr std::array<StepFunction, 6> kSteps = {
+    static constexpr std::array<StepFunction, 8> kSteps = {
         &Exchange::parse,           &Exchange::find_sender, &Exchange::authenticate,
-        &Exchange::find_protection, &Exchange::find_policy, &Exchange::decide};
+        &Exchange::find_protection, &Exchange::find_policy, &Exchange::open_ticket,
+        &Exchange::find_initiator,  &Exchange::decide};
     while (step_ < kSteps.size()) {
       switch ((this->*kSteps[step_])(source)) {
         case Step::next: ++step_; break;
@@ -291,6 +292,32 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
     return Step::next;
   }
 
+  Step open_ticket(Source) {
+    if (request_) return Step::next;
+    auto opened = proven_resolve_->open(tpk_->key);
+    if (!opened) return refuse_tpk(opened.error().describe());
+    opened_.emplace(std::move(*opened));
+    record_.ticket_id = to_hex(opened_->ticket_id());
+    return Step::next;
+  }
+
+  // Whom a ticket of ours is from: its state counts when the ticket is resolved.
+  Step find_initiator(Source source) {
+    if (request_ || owner_ != nullptr) return Step::next;
+    const auto& id = opened_->policy().idr_i;
+    const auto uri = id && id->type == mikey::IdType::uri
+                         ? canonical_uri(id->data)
+                         : Result<std::string>(fail(Category::not_found, "no URI"));
+    if (!uri) return Step::next;
+    auto found = source == Source::cache ? parts_.keys.cached_speaker(*uri)
+                                         : parts_.keys.find_speaker(*uri, deadline());
+    if (!found && found.error().category() == Category::not_found) return Step::next;
+    if (!found) return refuse("store", found.error());
+    if (*found == nullptr) return Step::ask_store;
+    initiator_ = *found;
+    return Step::next;
+  }
+
   Step decide(Source) { return request_ ? issue() : resolve(); }
 
   Step issue() {
@@ -310,18 +337,48 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
   }
 
   Step resolve() {
-    auto opened = proven_resolve_->open(tpk_->key);
-    if (!opened) return refuse_tpk(opened.error().describe());
-    record_.ticket_id = to_hex(opened->ticket_id());
-    auto allowed = parts_.policy.resolve(*book_, opened->policy(), opened->issued_at(),
+    auto allowed = parts_.policy.resolve(*book_, opened_->policy(), opened_->issued_at(),
                                          owner_.get(), *sender_, sender_id_, parts_.clock.now());
     if (!allowed) return refuse_denied(allowed.error(), allowed.error().reason);
+    if (const auto revoked = revoked_by()) {
+      // Last: only whom the ticket is for learns that it is revoked, and not by what.
+      return refuse_denied({revoked->rule, "the ticket is revoked", mikey::ErrorNo::invalid_ticket},
+                           revoked->detail);
+    }
     record_.policy = allowed->rule;
     record_.responder = clipped(allowed->responder.bytes());
-    auto answer = opened->respond(environment(), allowed->responder);
+    auto answer = opened_->respond(environment(), allowed->responder);
     if (!answer) return refuse("resolve", answer.error());
     handler_.counters_->resolved.add();
     return finish("granted", std::move(*answer));
+  }
+
+  // By what the ticket is revoked, for the audit. The policy has judged T already. The initiator of
+  // a mode 3 ticket is the owner of its TPK, which the policy has judged too.
+  struct Revoked {
+    std::string_view rule;
+    std::string_view detail;
+  };
+  std::optional<Revoked> revoked_by() const {
+    const WallTime issued_at = opened_->issued_at().to_wall_time();
+    const bool from_kms = owner_ == nullptr;
+    if (const auto rule = parts_.revocations.find(opened_->ticket_id(), issued_at, from_kms)) {
+      return Revoked{*rule, *rule == "epoch" ? "the ticket is from before the time up to which all "
+                                               "tickets are revoked"
+                                             : "the ticket itself is revoked"};
+    }
+    if (!from_kms) return std::nullopt;
+    if (initiator_ == nullptr) {
+      return Revoked{"initiator_gone", "the initiator of the ticket is no identity any more"};
+    }
+    if (initiator_->state != IdentityState::active) {
+      return Revoked{"initiator_suspended", "the initiator of the ticket is suspended"};
+    }
+    // T is finer than what the store keeps.
+    if (std::chrono::ceil<std::chrono::milliseconds>(issued_at) < initiator_->created) {
+      return Revoked{"initiator_newer", "the ticket is older than the identity of its initiator"};
+    }
+    return std::nullopt;
   }
 
   // -------------------------------------------------------------------------------------- refusals
@@ -494,6 +551,8 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
   std::optional<mikey::AuthenticatedResolve> proven_resolve_;
   std::shared_ptr<const OpenTpk> tpk_;
   std::shared_ptr<const OpenIdentity> owner_;  // of a shared TPK
+  std::optional<mikey::OpenedResolve> opened_;
+  std::shared_ptr<const OpenIdentity> initiator_;  // of a ticket of ours; null: there is none
   std::shared_ptr<const PolicyBook> book_;
 };
 

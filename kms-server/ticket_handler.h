@@ -2,9 +2,9 @@
 // transport. RFC 6043 4.2.1 (Ticket Request) and 4.2.3 (Ticket Resolve).
 //
 // One message goes through, in this order: limits, parse, the sender's key, MAC, replay check,
-// policy, issue or resolve, audit, answer. Nothing is remembered about a sender before its MAC is
-// verified (KMS-7), but for the fixed-size table of the limits. An unknown identity and a wrong key
-// cost the same work (a MAC, a look into the store, a MAC) and get the same answer.
+// policy, revocations, issue or resolve, audit, answer. Nothing is remembered about a sender before
+// its MAC is verified (KMS-7), but for the fixed-size table of the limits. An unknown identity and
+// a wrong key cost the same work (a MAC, a look into the store, a MAC) and get the same answer.
 //
 // A message over the limit of its peer, or of all, is refused unread and without a line in the
 // audit: a flood must not fill the disk. It is counted.
@@ -23,6 +23,7 @@
 #include "kms-server/key_directory.h"
 #include "kms-server/policy.h"
 #include "kms-server/rate_limiter.h"
+#include "kms-server/revocation_book.h"
 #include "kms-server/store_executor.h"
 #include "mikey/payload/identity.h"
 #include "replay/replay_window.h"
@@ -60,6 +61,7 @@ struct HandlerSettings {
 struct HandlerParts {
   KeyDirectory& keys;
   const Policy& policy;
+  const RevocationBook& revocations;
   replay::ReplayWindow& replay;
   RateLimiter& limiter;
   StoreExecutor& executor;

@@ -147,9 +147,28 @@ class TpkCommands {
   std::string tpk_id_;
 };
 
+// kmsctl ticket revoke, kmsctl revocation list|watch.
+class RevocationCommands {
+ public:
+  // `ticket`: the verb that revoke belongs to.
+  RevocationCommands(service::Verb& top, service::Verb& ticket, Session& session);
+
+ private:
+  Result<void> revoke();
+  Result<void> list();
+  Result<void> watch();
+
+  Session& session_;
+  std::string ticket_id_;
+  std::string ticket_file_;
+  std::string transfer_file_;
+  std::string before_;
+  std::int64_t after_ = -1;
+};
+
 class TicketCommands {
  public:
-  TicketCommands(service::Verb& top, Session& session);
+  TicketCommands(service::Verb& ticket, Session& session);
 
  private:
   Result<void> request();

@@ -57,10 +57,6 @@ std::string state_name(v1::TpkState state) {
   }
 }
 
-std::string time_text(const google::protobuf::Timestamp& time) {
-  return google::protobuf::util::TimeUtil::ToString(time);
-}
-
 std::string time_text(const mikey::Timestamp& time) {
   if (!time.is_time()) return "counter " + std::to_string(time.value);
   const auto seconds = std::chrono::floor<std::chrono::seconds>(time.to_wall_time());
@@ -91,7 +87,7 @@ std::vector<std::string> expiries(const v1::Identity& identity) {
   std::vector<std::string> out;
   for (const v1::PskInfo& psk : identity.psks()) {
     if (!psk.has_expire_time()) continue;
-    out.push_back(id_text(psk.psk_id()) + " until " + time_text(psk.expire_time()));
+    out.push_back(id_text(psk.psk_id()) + " until " + rfc3339(psk.expire_time()));
   }
   return out;
 }
@@ -108,16 +104,16 @@ std::vector<Row> identity_rows(const v1::Identity& identity) {
       {"psk_ids", id_texts(identity.psk_ids())},
       {"psk_expiries", expiries(identity)},
       {"shared_tpk_ids", id_texts(identity.shared_tpk_ids())},
-      {"create_time", time_text(identity.create_time())},
-      {"update_time", time_text(identity.update_time())},
+      {"create_time", rfc3339(identity.create_time())},
+      {"update_time", rfc3339(identity.update_time())},
       {"change_sequence", identity.change_sequence()}};
 }
 
 std::vector<Row> tpk_rows(const v1::Tpk& tpk) {
   return {{"tpk_id", id_text(tpk.tpk_id())},
           {"state", state_name(tpk.state())},
-          {"create_time", time_text(tpk.create_time())},
-          {"state_time", time_text(tpk.state_time())}};
+          {"create_time", rfc3339(tpk.create_time())},
+          {"state_time", rfc3339(tpk.state_time())}};
 }
 
 Json to_json(const std::vector<Row>& rows) {
@@ -129,6 +125,10 @@ Json to_json(const std::vector<Row>& rows) {
 }
 
 }  // namespace
+
+std::string rfc3339(const google::protobuf::Timestamp& time) {
+  return google::protobuf::util::TimeUtil::ToString(time);
+}
 
 std::string id_text(std::string_view octets) {
   const bool plain = std::ranges::all_of(octets, [](char c) { return c > 0x20 && c < 0x7f; });
@@ -167,6 +167,17 @@ void print_rows(std::ostream& out, Format format, const std::vector<Row>& rows) 
   for (const auto& [name, value] : rows) {
     out << fmt::format("{:<{}}  {}\n", name, width, table_text(value));
   }
+}
+
+void print_line(std::ostream& out, Format format, const std::vector<Row>& rows) {
+  if (format == Format::json) {
+    out << dump(to_json(rows), -1);
+  } else {
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      out << (i > 0 ? "  " : "") << table_text(rows[i].second);
+    }
+  }
+  out << std::endl;
 }
 
 void print_list(std::ostream& out, Format format, const std::vector<std::vector<Row>>& things) {
@@ -227,7 +238,7 @@ void print_tpks(std::ostream& out, Format format, const v1::ListTpksResponse& tp
   out << fmt::format("{:<24} {:<9} {:<28} {}\n", "TPK", "STATE", "SINCE", "CREATED");
   for (const v1::Tpk& tpk : tpks.tpks()) {
     out << fmt::format("{:<24} {:<9} {:<28} {}\n", id_text(tpk.tpk_id()), state_name(tpk.state()),
-                       time_text(tpk.state_time()), time_text(tpk.create_time()));
+                       rfc3339(tpk.state_time()), rfc3339(tpk.create_time()));
   }
 }
 

@@ -1,12 +1,12 @@
 // kmsctl ticket request|resolve: for trying things out.
 #include <fstream>
-#include <iostream>
-#include <iterator>
 #include <utility>
 
-#include "base/base64.h"
 #include "kms-client/kms_client.h"
 #include "kms-client/kmsctl/commands.h"
+#include "kms-client/kmsctl/message_file.h"
+#include "mikey/payload/bare_ticket.h"
+#include "mikey/ticket.h"
 #include "mikey/transfer_exchange.h"
 #include "service/config.h"
 
@@ -19,24 +19,6 @@ Result<void> write_file(const std::string& file, Bytes octets) {
   out.close();
   if (!out) return fail(Category::unavailable, file + " cannot be written");
   return {};
-}
-
-// TRANSFER_INIT as octets, or as text: base64, with or without "a=key-mgmt:mikey" before it.
-Result<ByteVector> read_message(const std::string& file) {
-  std::string content;
-  if (file == "-") {
-    content.assign(std::istreambuf_iterator<char>(std::cin), {});
-  } else {
-    std::ifstream in(file, std::ios::binary);
-    if (!in) return fail(Category::not_found, file + " cannot be read");
-    content.assign(std::istreambuf_iterator<char>(in), {});
-  }
-  // A MIKEY message begins with version 1, which no text does.
-  if (content.empty() || content.front() == 1) return to_vector(as_bytes(content));
-  content.erase(content.find_last_not_of(" \t\r\n") + 1);
-  const std::size_t space = content.find_last_of(" \t");
-  return base64_decode(
-      std::string_view(content).substr(space == std::string::npos ? 0 : space + 1));
 }
 
 Result<std::unique_ptr<kms_client::KmsClient>> open_client(const Session& session,
@@ -53,6 +35,10 @@ Result<std::unique_ptr<kms_client::KmsClient>> open_client(const Session& sessio
                                                  session.clock, session.random);
 }
 
+Result<mikey::TicketId> ticket_id_of(Bytes ticket) {
+  return mikey::ticket_id(TRY(mikey::parse_bare_ticket(ticket)));
+}
+
 std::vector<std::string> spis_of(const std::vector<mikey::SessionKey>& keys) {
   std::vector<std::string> spis;
   spis.reserve(keys.size());
@@ -62,8 +48,7 @@ std::vector<std::string> spis_of(const std::vector<mikey::SessionKey>& keys) {
 
 }  // namespace
 
-TicketCommands::TicketCommands(service::Verb& top, Session& session) : session_(session) {
-  service::Verb& ticket = top.verb("ticket", "Requests and resolves tickets, to try things out.");
+TicketCommands::TicketCommands(service::Verb& ticket, Session& session) : session_(session) {
   const auto common = [this](service::Verb& verb) -> service::Verb& {
     return verb.required_option("--identity", identity_, "As whom: its URI.")
         .required_option("--kms", kms_, "URI of the KMS.")
@@ -105,6 +90,7 @@ Result<void> TicketCommands::request() {
   const auto ticket = std::make_shared<const mikey::GrantedTicket>(std::move(granted));
 
   std::vector<Row> rows = policy_rows(ticket->policy);
+  rows.emplace_back("ticket_id", to_hex(TRY(ticket_id_of(ticket->body))));
   rows.emplace_back("octets", std::uint64_t{ticket->body.size()});
   rows.emplace_back("session_key_spis", spis_of(ticket->session_keys));
   if (!ticket_file_.empty()) {
@@ -142,6 +128,7 @@ Result<void> TicketCommands::resolve() {
   auto spis = spis_of(resolved.session_keys);
   const auto verified = TRY(received.verify(std::move(resolved), self));
   std::vector<Row> rows = policy_rows(verified.policy());
+  rows.emplace_back("ticket_id", to_hex(TRY(mikey::ticket_id(received.ticket()))));
   rows.emplace_back("resolved_for", individual);
   rows.emplace_back("session_key_spis", std::move(spis));
   rows.emplace_back("transfer_init", "verified, from " + verified.initiator().data);

@@ -195,10 +195,12 @@ TEST_F(TicketServiceTest, ThePlaintextPortIsThereOnlyWhenItIsAskedFor) {
 }
 
 // What each port serves; KmsServer registers the same.
-const std::vector<std::string> kTicketPort = {"keystub.v1.TicketService", "grpc.health.v1.Health"};
-const std::vector<std::string> kAdminPort = {"keystub.v1.IdentityAdmin", "keystub.v1.KmsOperation",
-                                             "grpc.health.v1.Health",
-                                             "grpc.reflection.v1alpha.ServerReflection"};
+const std::vector<std::string> kTicketPort = {"keystub.v1.TicketService",
+                                              "keystub.v1.RevocationFeed", "grpc.health.v1.Health"};
+const std::vector<std::string> kAdminPort = {
+    "keystub.v1.IdentityAdmin",   "keystub.v1.KmsOperation",
+    "keystub.v1.RevocationAdmin", "keystub.v1.RevocationFeed",
+    "grpc.health.v1.Health",      "grpc.reflection.v1alpha.ServerReflection"};
 
 TEST(MethodTables, KMS_7_EveryMethodOfEveryServiceOfBothPortsHasARow) {
   const rpc::Guard tickets(ticket_method_rules({}, false, false));
@@ -209,7 +211,7 @@ TEST(MethodTables, KMS_7_EveryMethodOfEveryServiceOfBothPortsHasARow) {
 }
 
 TEST(MethodTables, KMS_7_EachRoleMayDoItsOwnAndNoMore) {
-  const Roles roles{{"boss"}, {"ops", "uid:4711"}, {"eyes"}, {"agent"}};
+  const Roles roles{{"boss"}, {"ops", "uid:4711"}, {"eyes"}, {"agent"}, {"mrfc"}};
   const rpc::Guard admin(admin_method_rules(roles));
   const auto may = [&](const char* name, const std::string& method,
                        rpc::CallerKind kind = rpc::CallerKind::certificate) {
@@ -226,6 +228,9 @@ TEST(MethodTables, KMS_7_EachRoleMayDoItsOwnAndNoMore) {
     EXPECT_EQ(may(name, service + "SetPsk"), std::string(name) != "eyes");
     EXPECT_EQ(may(name, service + "RevokeTpk"), std::string(name) == "boss");
     EXPECT_EQ(may(name, service + "ShareTpk"), std::string(name) == "boss");
+    EXPECT_EQ(may(name, "keystub.v1.RevocationAdmin/RevokeTicket"), std::string(name) != "eyes");
+    EXPECT_TRUE(may(name, "keystub.v1.RevocationAdmin/ListRevocations"));
+    EXPECT_TRUE(may(name, "keystub.v1.RevocationFeed/WatchRevocations"));
   }
   for (const char* method : {"ListIdentities", "CreateIdentity", "ListTpks"}) {
     EXPECT_FALSE(may("agent", service + method)) << method;
@@ -247,6 +252,25 @@ TEST(MethodTables, KMS_7_EachRoleMayDoItsOwnAndNoMore) {
   EXPECT_FALSE(tickets.check(caller, "/keystub.v1.TicketService/RequestTicket").has_value());
   caller.kind = rpc::CallerKind::anonymous_tls;
   EXPECT_FALSE(tickets.check(caller, "/keystub.v1.TicketService/RequestTicket").has_value());
+}
+
+// They tell who exists.
+TEST(MethodTables, KMS_7_RevocationsAreToldToWhoMaySeeIdentitiesAndToWatchers) {
+  const std::string watch = "/keystub.v1.RevocationFeed/WatchRevocations";
+  const auto may = [&](const Roles& roles, rpc::CallerKind kind, const char* name) {
+    rpc::Caller caller;
+    caller.kind = kind;
+    caller.names = {name};
+    return rpc::Guard(ticket_method_rules(roles, false, true)).check(caller, watch).has_value();
+  };
+  const Roles roles{{"boss"}, {"ops"}, {"eyes"}, {}, {"mrfc"}};
+  for (const char* name : {"boss", "ops", "eyes", "mrfc"}) {
+    EXPECT_TRUE(may(roles, rpc::CallerKind::certificate, name)) << name;
+    EXPECT_FALSE(may(roles, rpc::CallerKind::anonymous_tls, name)) << name;
+    EXPECT_FALSE(may(roles, rpc::CallerKind::plaintext, name)) << name;
+  }
+  EXPECT_FALSE(may(roles, rpc::CallerKind::certificate, "ue"));
+  EXPECT_FALSE(may({}, rpc::CallerKind::certificate, "ue")) << "nobody, not everybody";
 }
 
 // --------------------------------------------------------------------------------- the stream

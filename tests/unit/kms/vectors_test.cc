@@ -12,7 +12,7 @@ class KmsVectors : public ::testing::TestWithParam<const char*> {
     EXPECT_TRUE(SqliteStore::create(folder / "kms.db", kek, system_random));
     SqliteStoreOptions options;
     options.path = folder / "kms.db";
-    store = SqliteStore::open(options, kek, clock).value();
+    store = SqliteStore::open(options, kek, store_clock).value();
     vector.fill(*store, kek);
   }
 
@@ -23,6 +23,8 @@ class KmsVectors : public ::testing::TestWithParam<const char*> {
     const auto window = replay::ReplayWindow::in_memory(clock).value();
     KeyDirectory keys(*store, kek, 100);
     const Policy policy(lenient, settings.kms);
+    const auto revocations =
+        RevocationBook::open(*store, clock, Deadline::in(std::chrono::seconds(20))).value();
     AuditOptions audit_options;
     audit_options.path = folder / "audit";
     service::Log log("test", service::LogLevel::off, [](std::string_view) {});
@@ -33,8 +35,8 @@ class KmsVectors : public ::testing::TestWithParam<const char*> {
     OpenSslRandom unscripted;
     const auto limiter = RateLimiter::make({}, unscripted).value();
     handler = std::make_unique<TicketHandler>(
-        settings,
-        HandlerParts{keys, policy, *window, *limiter, executor, *audit, log, clock, random});
+        settings, HandlerParts{keys, policy, *revocations, *window, *limiter, executor, *audit, log,
+                               clock, random});
     const auto answer = std::make_shared<std::promise<Answer>>();
     handler->handle(message, Accepted::both, {},
                     [answer](Answer given) { answer->set_value(std::move(given)); });
@@ -45,6 +47,7 @@ class KmsVectors : public ::testing::TestWithParam<const char*> {
   VectorKms vector{GetParam()};
   testing::TempDir folder;
   testing::VectorClock clock;
+  testing::FakeClock store_clock;  // earlier: a ticket is younger than its initiator
   testing::ScriptedRandom random;
   OpenSslRandom system_random;
   Kek kek = Kek::from_octets(ByteVector(Kek::kSize, 0x11)).value();
