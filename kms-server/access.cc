@@ -38,6 +38,8 @@ constexpr AdminMethod kAdminMethods[] = {
     {"/keystub.v1.IdentityAdmin/AddGroupMember", kChanges},
     {"/keystub.v1.IdentityAdmin/RemoveGroupMember", kChanges},
     {"/keystub.v1.IdentityAdmin/ListGroupMembers", kSees},
+    {"/keystub.v1.IdentityAdmin/ImportIdentities", kChanges},
+    {"/keystub.v1.IdentityAdmin/ResumeImport", kChanges},
     // Who may ask for whom is the admin's to say.
     {"/keystub.v1.IdentityAdmin/SetPolicyRule", kAdmin},
     {"/keystub.v1.IdentityAdmin/DeletePolicyRule", kAdmin},

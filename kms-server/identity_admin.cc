@@ -46,13 +46,13 @@ Result<void> activate_new_tpk(IdentityStore& store, const Kek& kek, RandomSource
   return {};
 }
 
-Result<WrappedPsk> IdentityAdmin::wrap_psk(std::string_view uri, NewPsk psk) {
+Result<WrappedPsk> wrap_psk(const AdminParts& parts, std::string_view uri, NewPsk psk) {
   if (psk.key.size() < kMinPskOctets || psk.key.size() > kMaxPskOctets) {
     return fail(Category::malformed,
                 fmt::format("a pre-shared key has {} to {} octets, this one has {}", kMinPskOctets,
                             kMaxPskOctets, psk.key.size()));
   }
-  if (psk.expires && *psk.expires <= parts_.clock.now()) {
+  if (psk.expires && *psk.expires <= parts.clock.now()) {
     return fail(Category::malformed, "the pre-shared key would have expired already");
   }
   if (psk.id.empty()) psk.id = to_vector(as_bytes(uri));
@@ -64,7 +64,7 @@ Result<WrappedPsk> IdentityAdmin::wrap_psk(std::string_view uri, NewPsk psk) {
   WrappedPsk wrapped;
   wrapped.expires = psk.expires;
   wrapped.wrapped =
-      TRY(parts_.kek.wrap(psk.key.reveal(), {KeyKind::psk, uri, psk.id}, parts_.random));
+      TRY(parts.kek.wrap(psk.key.reveal(), {KeyKind::psk, uri, psk.id}, parts.random));
   wrapped.id = std::move(psk.id);
   return wrapped;
 }
@@ -75,7 +75,7 @@ Result<Identity> IdentityAdmin::create(const rpc::Caller& caller, std::string_vi
     const std::string canonical = TRY(canonical_uri(uri));
     std::optional<WrappedPsk> wrapped;
     const auto hold = parts_.kek.hold();
-    if (psk) wrapped = TRY(wrap_psk(canonical, std::move(*psk)));
+    if (psk) wrapped = TRY(wrap_psk(parts_, canonical, std::move(*psk)));
     return parts_.store.create(canonical, kind, std::move(wrapped), deadline());
   };
   return audit_.recorded(caller, "create_identity", uri, work());
@@ -89,6 +89,11 @@ Result<Identity> IdentityAdmin::get(std::string_view uri) {
 Result<IdentityPage> IdentityAdmin::list(std::string_view uri_prefix, std::string_view after,
                                          std::size_t page_size) {
   return parts_.store.list(uri_prefix, after, TRY(checked_page_size(page_size)), deadline());
+}
+
+Result<IdentityPage> IdentityAdmin::list_groups(std::string_view uri_prefix, std::string_view after,
+                                                std::size_t page_size) {
+  return parts_.store.list_groups(uri_prefix, after, TRY(checked_page_size(page_size)), deadline());
 }
 
 Result<Identity> IdentityAdmin::set_state(const rpc::Caller& caller, std::string_view uri,
@@ -122,7 +127,7 @@ Result<Identity> IdentityAdmin::set_psk(const rpc::Caller& caller, std::string_v
     // Whichever of its URIs was given, the key is bound to the canonical name.
     const std::string name = TRY(canonical_name(uri));
     const auto hold = parts_.kek.hold();
-    WrappedPsk wrapped = TRY(wrap_psk(name, std::move(psk)));
+    WrappedPsk wrapped = TRY(wrap_psk(parts_, name, std::move(psk)));
     return parts_.store.set_psk(name, std::move(wrapped), deadline());
   };
   return audit_.recorded(caller, "set_psk", uri, work());

@@ -45,6 +45,9 @@ struct SharedTpk {
   mikey::Tpk key;
 };
 
+// Checks and wraps it. `uri` is the canonical name: what the wrapped key is bound to. malformed.
+Result<WrappedPsk> wrap_psk(const AdminParts& parts, std::string_view uri, NewPsk psk);
+
 class IdentityAdmin {
  public:
   // `timeout` is for each call to the store.
@@ -59,6 +62,8 @@ class IdentityAdmin {
   // `page_size` 0: kDefaultPageSize. `after`: the last URI of the page before; empty: the first.
   Result<IdentityPage> list(std::string_view uri_prefix, std::string_view after,
                             std::size_t page_size);
+  Result<IdentityPage> list_groups(std::string_view uri_prefix, std::string_view after,
+                                   std::size_t page_size);
   Result<Identity> suspend(const rpc::Caller& caller, std::string_view uri);
   Result<Identity> resume(const rpc::Caller& caller, std::string_view uri);
   Result<void> remove(const rpc::Caller& caller, std::string_view uri);
@@ -100,8 +105,6 @@ class IdentityAdmin {
   Deadline deadline() const { return Deadline::in(timeout_); }
   // Of the identity that has this URI.
   Result<std::string> canonical_name(std::string_view uri);
-  // `uri` is the canonical name: what the wrapped key is bound to.
-  Result<WrappedPsk> wrap_psk(std::string_view uri, NewPsk psk);
   // A change that says in its audit line what was added or removed: `detail`.
   Result<Identity> change_part(const rpc::Caller& caller, std::string_view operation,
                                std::string_view uri, std::string_view detail,

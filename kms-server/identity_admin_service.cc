@@ -30,11 +30,6 @@ void set_time(google::protobuf::Timestamp& out, WallTime time) {
           .count()));
 }
 
-WallTime time_of(const google::protobuf::Timestamp& time) {
-  return WallTime(std::chrono::duration_cast<WallTime::duration>(
-      std::chrono::seconds(time.seconds()) + std::chrono::nanoseconds(time.nanos())));
-}
-
 void set_identity(v1::Identity& out, const Identity& identity) {
   out.set_uri(identity.uri);
   out.set_kind(static_cast<v1::IdentityKind>(identity.kind));
@@ -63,6 +58,20 @@ void set_tpk(v1::Tpk& out, const Tpk& tpk) {
   set_time(*out.mutable_state_time(), tpk.state_since);
 }
 
+// gRPC hands its request out as const, but the key in it must not stay behind: what is behind the
+// pointer is gRPC's own mutable message, which nobody reads after this.
+template <class Request>
+Psk take_psk(const Request& request) {
+  return Psk::take(*const_cast<Request&>(request).mutable_psk());
+}
+
+}  // namespace
+
+WallTime time_of(const google::protobuf::Timestamp& time) {
+  return WallTime(std::chrono::duration_cast<WallTime::duration>(
+      std::chrono::seconds(time.seconds()) + std::chrono::nanoseconds(time.nanos())));
+}
+
 Result<IdentityKind> kind_of(v1::IdentityKind kind) {
   switch (kind) {
     case v1::IDENTITY_KIND_USER: return IdentityKind::user;
@@ -73,15 +82,6 @@ Result<IdentityKind> kind_of(v1::IdentityKind kind) {
     default: return fail(Category::malformed, "an identity is a user, mrfc, as, group or kms");
   }
 }
-
-// gRPC hands its request out as const, but the key in it must not stay behind: what is behind the
-// pointer is gRPC's own mutable message, which nobody reads after this.
-template <class Request>
-Psk take_psk(const Request& request) {
-  return Psk::take(*const_cast<Request&>(request).mutable_psk());
-}
-
-}  // namespace
 
 grpc::ServerUnaryReactor* IdentityAdminService::run(
     grpc::CallbackServerContext& context, std::string_view method,
@@ -138,8 +138,10 @@ grpc::ServerUnaryReactor* IdentityAdminService::ListIdentities(
     v1::ListIdentitiesResponse* response) {
   return run(
       *context, "ListIdentities", [this, request, response](const rpc::Caller&) -> Result<void> {
+        const auto list =
+            request->groups_only() ? &IdentityAdmin::list_groups : &IdentityAdmin::list;
         const IdentityPage page =
-            TRY(admin_.list(request->uri_prefix(), request->page_token(), request->page_size()));
+            TRY((admin_.*list)(request->uri_prefix(), request->page_token(), request->page_size()));
         for (const Identity& identity : page.identities) {
           set_identity(*response->add_identities(), identity);
         }

@@ -108,6 +108,38 @@ struct Tpk {
   std::uint64_t change_sequence = 0;
 };
 
+// One identity of an import, as it shall be.
+struct ImportedIdentity {
+  std::uint64_t line = 0;  // where it stands in the operator's file: for the error
+  std::string uri;
+  IdentityKind kind = IdentityKind::user;
+  IdentityState state = IdentityState::active;
+  std::vector<std::string> aliases;
+  std::vector<std::string> owned_patterns;
+  std::vector<std::string> groups;  // that exist, or come before it
+  std::vector<WrappedPsk> psks;
+};
+
+// How an error names it.
+inline std::string record_name(std::uint64_t line, std::string_view uri) {
+  return "line " + std::to_string(line) + ", " + std::string(uri);
+}
+
+// The batches of one import are numbered from 0 and come in this order.
+struct ImportBatch {
+  std::string import_id;
+  std::uint64_t number = 0;
+  bool skip_existing = false;  // identities that exist stay as they are; else they are a conflict
+  std::vector<ImportedIdentity> identities;
+};
+
+struct ImportOutcome {
+  std::uint64_t next_batch = 0;  // with which the import goes on
+  std::size_t created = 0;
+  std::size_t skipped = 0;
+  bool done_before = false;  // by an earlier call: nothing changed
+};
+
 enum class ChangeSubject : std::uint8_t { identity = 1, own_tpk = 2, policy_rule = 3 };  // stored
 
 struct Change {
@@ -159,6 +191,9 @@ class IdentityStore {
   // Canonical names that start with `prefix` and come after `after`, at most `limit`.
   virtual Result<IdentityPage> list(std::string_view prefix, std::string_view after,
                                     std::size_t limit, Deadline deadline) = 0;
+  // The same of those of kind group.
+  virtual Result<IdentityPage> list_groups(std::string_view prefix, std::string_view after,
+                                           std::size_t limit, Deadline deadline) = 0;
   // Setting the state that it has already is a success that changes nothing.
   virtual Result<Identity> set_state(std::string_view uri, IdentityState state,
                                      Deadline deadline) = 0;
@@ -189,6 +224,15 @@ class IdentityStore {
                                          Deadline deadline) = 0;
   virtual Result<MemberPage> list_members(std::string_view group, std::string_view after,
                                           std::size_t limit, Deadline deadline) = 0;
+
+  // All of the batch with the number of the next one, or nothing: an error names the record that is
+  // at fault. Again with a batch that is done: a success that changes nothing.
+  virtual Result<ImportOutcome> import_batch(ImportBatch batch, Deadline deadline) = 0;
+  // The batch with which an import goes on; 0 for one that is not known. Only the newest 64 are.
+  virtual Result<std::uint64_t> next_import_batch(std::string_view import_id,
+                                                  Deadline deadline) = 0;
+  // It begins with batch 0 again. What it imported stays.
+  virtual Result<void> forget_import(std::string_view import_id, Deadline deadline) = 0;
 
   virtual Result<Identity> share_tpk(std::string_view uri, WrappedKey tpk, Deadline deadline) = 0;
   // Removes one shared TPK, or all with an empty id; returns how many are gone.

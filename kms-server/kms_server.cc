@@ -1,5 +1,6 @@
 #include "kms-server/kms_server.h"
 
+#include <algorithm>
 #include <thread>
 
 #include "kms-server/access.h"
@@ -7,6 +8,7 @@
 #include "kms-server/health_monitor.h"
 #include "kms-server/identity_admin.h"
 #include "kms-server/identity_admin_service.h"
+#include "kms-server/identity_import.h"
 #include "kms-server/key_directory.h"
 #include "kms-server/kms_operation_service.h"
 #include "kms-server/policy.h"
@@ -28,6 +30,8 @@ namespace {
 constexpr const char* kTickets = "tickets";
 constexpr const char* kAdmin = "admin";
 constexpr const char* kAdminSocket = "admin_socket";
+// A batch of an import is the work of a thousand calls.
+constexpr std::chrono::milliseconds kBatchTime{20'000};
 constexpr const char* kTicketService = "keystub.v1.TicketService";
 constexpr const char* kAdminService = "keystub.v1.IdentityAdmin";
 constexpr const char* kOperationService = "keystub.v1.KmsOperation";
@@ -80,6 +84,8 @@ struct KmsServer::Impl {
                 {keys, policy, parts.replay, *limiter, *executor, *audit, parts.log, parts.clock,
                  parts.random, parts.metrics}),
         admin({parts.store, parts.kek, *audit, parts.clock, parts.random}, given.store_timeout),
+        importer({parts.store, parts.kek, *audit, parts.clock, parts.random},
+                 std::max(given.store_timeout, kBatchTime)),
         policy_admin({parts.store, keys, policy, *audit, parts.clock}, given.store_timeout),
         rotation(std::make_unique<TpkRotation>(
             given.tpk, TpkRotation::Parts{admin, parts.store, parts.clock, parts.log},
@@ -90,7 +96,7 @@ struct KmsServer::Impl {
         admin_guard(admin_method_rules(given.roles), admin_socket.get()),
         ticket_service(handler, ticket_guard, parts.clock, given.max_outstanding),
         ticket_health(ticket_guard),
-        admin_service(admin, policy_admin, *executor, admin_guard),
+        admin_service(admin, importer, policy_admin, *executor, admin_guard),
         operation_service({settings, parts.store, parts.kek, *audit, parts.clock, parts.random,
                            *executor, admin_guard}),
         admin_health(admin_guard),
@@ -128,6 +134,7 @@ struct KmsServer::Impl {
   std::unique_ptr<StoreExecutor> executor;
   TicketHandler handler;
   IdentityAdmin admin;
+  IdentityImport importer;
   PolicyAdmin policy_admin;
   std::unique_ptr<TpkRotation> rotation;
   std::unique_ptr<rpc::UnixListener> admin_socket;

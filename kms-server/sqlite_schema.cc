@@ -145,6 +145,10 @@ CREATE TABLE imports (
   updated_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 )sql",
+    // An export begins with the groups: they are found without a walk over all identities.
+    R"sql(
+CREATE INDEX identities_of_kind_group ON identities (uri) WHERE kind = 4;
+)sql",
 };
 
 Result<void> snapshot(SqliteDatabase& database, const std::filesystem::path& path,

@@ -7,6 +7,7 @@
 #include "kms-server/files.h"
 #include "kms-server/sqlite_changes.h"
 #include "kms-server/sqlite_identities.h"
+#include "kms-server/sqlite_imports.h"
 #include "kms-server/sqlite_policy.h"
 #include "kms-server/sqlite_schema.h"
 #include "kms-server/sqlite_tpks.h"
@@ -270,6 +271,20 @@ Result<Identity> SqliteStore::remove_member(std::string_view group, std::string_
       deadline);
 }
 
+Result<ImportOutcome> SqliteStore::import_batch(ImportBatch batch, Deadline deadline) {
+  return change_for<ImportOutcome>(
+      [batch = std::move(batch), now = now_ms()](SqliteDatabase& db) {
+        return sql::import_batch(db, batch, now);
+      },
+      deadline);
+}
+
+Result<void> SqliteStore::forget_import(std::string_view import_id, Deadline deadline) {
+  return change(
+      [id = std::string(import_id)](SqliteDatabase& db) { return sql::forget_import(db, id); },
+      deadline);
+}
+
 Result<Identity> SqliteStore::share_tpk(std::string_view uri, WrappedKey tpk, Deadline deadline) {
   return change_for<Identity>([uri = std::string(uri), tpk = std::move(tpk), now = now_ms()](
                                   SqliteDatabase& db) { return sql::share_tpk(db, uri, tpk, now); },
@@ -381,6 +396,18 @@ Result<IdentityPage> SqliteStore::list(std::string_view prefix, std::string_view
   return read<IdentityPage>(deadline, [&](SqliteDatabase& db) {
     return sql::select_identities(db, prefix, after, limit);
   });
+}
+
+Result<IdentityPage> SqliteStore::list_groups(std::string_view prefix, std::string_view after,
+                                              std::size_t limit, Deadline deadline) {
+  return read<IdentityPage>(
+      deadline, [&](SqliteDatabase& db) { return sql::select_groups(db, prefix, after, limit); });
+}
+
+Result<std::uint64_t> SqliteStore::next_import_batch(std::string_view import_id,
+                                                     Deadline deadline) {
+  return read<std::uint64_t>(
+      deadline, [&](SqliteDatabase& db) { return sql::select_next_batch(db, import_id); });
 }
 
 Result<MemberPage> SqliteStore::list_members(std::string_view group, std::string_view after,

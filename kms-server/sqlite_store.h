@@ -4,7 +4,7 @@
 // the changes that wait and commits them together (group commit), each under a savepoint of its
 // own so that one that fails takes nothing with it. Readers have connections of their own and
 // never wait for the writer. The schema and its migrations are described in sqlite_schema.h, the
-// statements stand in sqlite_identities.h, sqlite_tpks.h, sqlite_policy.h and
+// statements stand in sqlite_identities.h, sqlite_imports.h, sqlite_tpks.h, sqlite_policy.h and
 // sqlite_wrapped_keys.h.
 #pragma once
 
@@ -46,6 +46,8 @@ class SqliteStore final : public IdentityStore {
   Result<Identity> find_by_psk_id(Bytes psk_id, Deadline deadline) override;
   Result<IdentityPage> list(std::string_view prefix, std::string_view after, std::size_t limit,
                             Deadline deadline) override;
+  Result<IdentityPage> list_groups(std::string_view prefix, std::string_view after,
+                                   std::size_t limit, Deadline deadline) override;
   Result<Identity> set_state(std::string_view uri, IdentityState state, Deadline deadline) override;
   Result<void> remove(std::string_view uri, Deadline deadline) override;
   Result<Identity> set_psk(std::string_view uri, WrappedPsk psk, Deadline deadline) override;
@@ -68,6 +70,9 @@ class SqliteStore final : public IdentityStore {
                                  Deadline deadline) override;
   Result<MemberPage> list_members(std::string_view group, std::string_view after, std::size_t limit,
                                   Deadline deadline) override;
+  Result<ImportOutcome> import_batch(ImportBatch batch, Deadline deadline) override;
+  Result<std::uint64_t> next_import_batch(std::string_view import_id, Deadline deadline) override;
+  Result<void> forget_import(std::string_view import_id, Deadline deadline) override;
   Result<Identity> share_tpk(std::string_view uri, WrappedKey tpk, Deadline deadline) override;
   Result<std::size_t> unshare_tpk(std::string_view uri, Bytes tpk_id, Deadline deadline) override;
   Result<Tpk> add_tpk(WrappedKey tpk, TpkState state, Deadline deadline) override;

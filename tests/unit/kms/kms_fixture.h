@@ -49,6 +49,10 @@ class TroubledStore final : public IdentityStore {
                             Deadline deadline) override {
     return store_.list(prefix, after, limit, deadline);
   }
+  Result<IdentityPage> list_groups(std::string_view prefix, std::string_view after,
+                                   std::size_t limit, Deadline deadline) override {
+    return store_.list_groups(prefix, after, limit, deadline);
+  }
   Result<Identity> set_state(std::string_view uri, IdentityState state,
                              Deadline deadline) override {
     return store_.set_state(uri, state, deadline);
@@ -97,6 +101,15 @@ class TroubledStore final : public IdentityStore {
   Result<MemberPage> list_members(std::string_view group, std::string_view after, std::size_t limit,
                                   Deadline deadline) override {
     return store_.list_members(group, after, limit, deadline);
+  }
+  Result<ImportOutcome> import_batch(ImportBatch batch, Deadline deadline) override {
+    return store_.import_batch(std::move(batch), deadline);
+  }
+  Result<std::uint64_t> next_import_batch(std::string_view import_id, Deadline deadline) override {
+    return store_.next_import_batch(import_id, deadline);
+  }
+  Result<void> forget_import(std::string_view import_id, Deadline deadline) override {
+    return store_.forget_import(import_id, deadline);
   }
   Result<Identity> share_tpk(std::string_view uri, WrappedKey tpk, Deadline deadline) override {
     return store_.share_tpk(uri, std::move(tpk), deadline);
