@@ -50,6 +50,26 @@ struct PskOptions {
 // "kmsctl: …" on standard error and the exit code, or 0.
 int exit_code_of(const Result<void>& result);
 
+// import and export, below `identity`.
+class BulkCommands {
+ public:
+  BulkCommands(service::Verb& identity, Session& session);
+
+ private:
+  Result<void> import_file();
+  Result<void> export_file();
+  Result<std::unique_ptr<AdminClient>> admin() const;
+
+  Session& session_;
+  std::string file_;
+  std::string format_ = "auto";
+  std::string prefix_;
+  std::int64_t batch_ = 500;
+  bool skip_existing_ = false;
+  bool restart_ = false;
+  bool dry_run_ = false;
+};
+
 class IdentityCommands {
  public:
   // `session` and the object must outlive CommandLine::run().
@@ -80,6 +100,7 @@ class IdentityCommands {
   std::string psk_validity_;
   std::string part_;  // the alias or pattern to add or remove
   PskOptions psk_;
+  std::optional<BulkCommands> bulk_;
 };
 
 class GroupCommands {

@@ -51,6 +51,7 @@ IdentityCommands::IdentityCommands(service::Verb& top, Session& session) : sessi
   identity.verb("list", "Lists identities.")
       .option("--prefix", prefix_, "Only URIs that start with this.")
       .action([this] { return exit_code_of(list()); });
+  bulk_.emplace(identity, session_);
   const auto simple = [&](const char* name, const char* help,
                           Result<v1::Identity> (AdminClient::*call)(const std::string&)) {
     identity.verb(name, help).argument("uri", uri_, "The identity.").action([this, call] {

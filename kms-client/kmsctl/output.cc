@@ -32,21 +32,6 @@ constexpr std::pair<const char*, v1::IdentityKind> kKinds[] = {
     {"kms", v1::IDENTITY_KIND_KMS},
 };
 
-std::string kind_name(v1::IdentityKind kind) {
-  for (const auto& [name, value] : kKinds) {
-    if (value == kind) return name;
-  }
-  return "unknown";
-}
-
-std::string state_name(v1::IdentityState state) {
-  switch (state) {
-    case v1::IDENTITY_STATE_ACTIVE: return "active";
-    case v1::IDENTITY_STATE_SUSPENDED: return "suspended";
-    default: return "unknown";
-  }
-}
-
 std::string state_name(v1::TpkState state) {
   switch (state) {
     case v1::TPK_STATE_ACTIVE: return "active";
@@ -55,10 +40,6 @@ std::string state_name(v1::TpkState state) {
     case v1::TPK_STATE_REVOKED: return "revoked";
     default: return "unknown";
   }
-}
-
-std::string time_text(const google::protobuf::Timestamp& time) {
-  return google::protobuf::util::TimeUtil::ToString(time);
 }
 
 std::string time_text(const mikey::Timestamp& time) {
@@ -129,6 +110,25 @@ Json to_json(const std::vector<Row>& rows) {
 }
 
 }  // namespace
+
+std::string kind_name(v1::IdentityKind kind) {
+  for (const auto& [name, value] : kKinds) {
+    if (value == kind) return name;
+  }
+  return "unknown";
+}
+
+std::string state_name(v1::IdentityState state) {
+  switch (state) {
+    case v1::IDENTITY_STATE_ACTIVE: return "active";
+    case v1::IDENTITY_STATE_SUSPENDED: return "suspended";
+    default: return "unknown";
+  }
+}
+
+std::string time_text(const google::protobuf::Timestamp& time) {
+  return google::protobuf::util::TimeUtil::ToString(time);
+}
 
 std::string id_text(std::string_view octets) {
   const bool plain = std::ranges::all_of(octets, [](char c) { return c > 0x20 && c < 0x7f; });

@@ -51,6 +51,11 @@ std::string id_text(std::string_view octets);
 // Back again; "hex:…" is decoded.
 Result<std::string> id_octets(const std::string& text);
 
+std::string kind_name(v1::IdentityKind kind);
+std::string state_name(v1::IdentityState state);
+// RFC 3339, in UTC.
+std::string time_text(const google::protobuf::Timestamp& time);
+
 // "user" ↔ IDENTITY_KIND_USER.
 const std::vector<std::string>& kind_names();
 v1::IdentityKind kind_of(const std::string& name);
