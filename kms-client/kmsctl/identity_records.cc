@@ -31,8 +31,8 @@ constexpr std::array kLists = {ListColumn{"aliases", &IdentityRecord::aliases},
                                ListColumn{"psk_ids", &IdentityRecord::psk_ids},
                                ListColumn{"psk_expiries", &IdentityRecord::psk_expiries}};
 // What `identity list --output json` shows beyond that: not for an import to set.
-constexpr std::array<std::string_view, 4> kIgnored = {"shared_tpk_ids", "create_time",
-                                                      "update_time", "change_sequence"};
+constexpr std::array<std::string_view, 5> kIgnored = {
+    "certificates", "shared_tpk_ids", "create_time", "update_time", "change_sequence"};
 
 std::string known_names() {
   std::string names;

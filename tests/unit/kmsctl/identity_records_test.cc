@@ -89,7 +89,7 @@ TEST(IdentityRecords, ReadsJsonAsAListAndLineByLine) {
   const std::string second =
       R"({"uri": "sip:\u0062\/\ud83d\ude00@x", "owned_patterns": ["sip:c-*@x"], "groups": null,)"
       "\n"
-      R"( "change_sequence": 7, "create_time": "2026-01-02T03:04:05Z", "shared_tpk_ids": []})";
+      R"( "change_sequence": 7, "create_time": "2026-01-02T03:04:05Z", "shared_tpk_ids": [], "certificates": ["0a CN=b"]})";
   for (const std::string& text :
        {"[\n" + first + ",\n" + second + "]\n", "\n" + first + "\n" + second}) {
     const auto records = read(RecordFormat::json, text);
