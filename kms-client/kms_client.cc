@@ -74,21 +74,25 @@ class OwnedTicket {
 }  // namespace
 
 struct KmsConnection::Impl {
-  explicit Impl(std::shared_ptr<grpc::Channel> channel)
-      : stub(v1::TicketService::NewStub(std::move(channel))) {}
-  std::unique_ptr<v1::TicketService::Stub> stub;
+  explicit Impl(std::shared_ptr<grpc::Channel> opened)
+      : channel(std::move(opened)), stub(v1::TicketService::NewStub(channel)) {}
+  const std::shared_ptr<grpc::Channel> channel;
+  const std::unique_ptr<v1::TicketService::Stub> stub;
 };
 
 KmsConnection::KmsConnection(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 KmsConnection::~KmsConnection() = default;
+std::shared_ptr<grpc::Channel> KmsConnection::channel() const { return impl_->channel; }
 
 Result<std::shared_ptr<KmsConnection>> KmsConnection::open(const ConnectionOptions& options) {
-  if (options.server.empty()) {
+  if (options.server.empty() && options.unix_socket.empty()) {
     return fail(Category::malformed, "the KMS's address is missing: \"name:port\"");
   }
   const rpc::ChannelOptions channel_options{.server_name = options.server_name};
   std::shared_ptr<grpc::Channel> channel;
-  if (options.allow_plaintext) {
+  if (!options.unix_socket.empty()) {
+    channel = rpc::open_unix_channel(options.unix_socket, channel_options);
+  } else if (options.allow_plaintext) {
     channel = rpc::open_plaintext_channel(options.server, channel_options);
   } else {
     channel = TRY(rpc::open_tls_channel(
@@ -247,7 +251,9 @@ class KmsClient::RequestOperation final : public Operation {
 
  private:
   Result<void> build() override {
-    exchange_.emplace(TRY(mikey::TicketRequest::start(env_, credentials_, wish_)));
+    exchange_.emplace(TRY(
+        std::visit([&](const auto& own) { return mikey::TicketRequest::start(env_, own, wish_); },
+                   credentials_)));
     request_.set_mikey(as_string(exchange_->message()));
     request_.set_trace_id(trace_id());
     response_.Clear();
@@ -269,7 +275,7 @@ class KmsClient::RequestOperation final : public Operation {
   }
   std::string_view what() const noexcept override { return "request ticket"; }
 
-  const mikey::KmsCredentials& credentials_;
+  const Credentials& credentials_;
   const mikey::TicketPolicy wish_;
   const TicketDone done_;
   std::optional<mikey::TicketRequest> exchange_;
@@ -288,7 +294,9 @@ class KmsClient::ResolveOperation final : public Operation {
 
  private:
   Result<void> build() override {
-    exchange_.emplace(TRY(mikey::TicketResolve::start(env_, credentials_, ticket_.view())));
+    exchange_.emplace(TRY(std::visit(
+        [&](const auto& own) { return mikey::TicketResolve::start(env_, own, ticket_.view()); },
+        credentials_)));
     request_.set_mikey(as_string(exchange_->message()));
     request_.set_trace_id(trace_id());
     response_.Clear();
@@ -310,7 +318,7 @@ class KmsClient::ResolveOperation final : public Operation {
   }
   std::string_view what() const noexcept override { return "resolve ticket"; }
 
-  const mikey::KmsCredentials& credentials_;
+  const Credentials& credentials_;
   const OwnedTicket ticket_;
   const ResolveDone done_;
   std::optional<mikey::TicketResolve> exchange_;
@@ -318,12 +326,20 @@ class KmsClient::ResolveOperation final : public Operation {
   v1::ResolveTicketResponse response_;
 };
 
-KmsClient::KmsClient(std::shared_ptr<KmsConnection> connection, mikey::KmsCredentials credentials,
-                     const Clock& clock, RandomSource& random)
+KmsClient::KmsClient(std::shared_ptr<KmsConnection> connection, Credentials credentials,
+                     const mikey::Environment& env)
     : connection_(std::move(connection)),
       credentials_(std::move(credentials)),
-      env_{clock, random},
+      env_(env),
       running_(std::make_shared<Running>()) {}
+
+KmsClient::KmsClient(std::shared_ptr<KmsConnection> connection, mikey::KmsCredentials credentials,
+                     const Clock& clock, RandomSource& random)
+    : KmsClient(std::move(connection), Credentials(std::move(credentials)), {clock, random}) {}
+
+KmsClient::KmsClient(std::shared_ptr<KmsConnection> connection, mikey::PkCredentials credentials,
+                     const Clock& clock, RandomSource& random)
+    : KmsClient(std::move(connection), Credentials(std::move(credentials)), {clock, random}) {}
 
 KmsClient::~KmsClient() {
   std::unique_lock lock(running_->mutex);
@@ -339,8 +355,12 @@ Result<mikey::TicketPolicy> KmsClient::ticket_wish(const std::vector<std::string
   const WallTime now = env_.clock.now();
   mikey::TicketPolicy wish;
   wish.flags = mikey::kMode1Flags;
-  wish.idr_kms = credentials_.kms;
-  wish.idr_i = credentials_.self;
+  std::visit(
+      [&](const auto& own) {
+        wish.idr_kms = own.kms;
+        wish.idr_i = own.self;
+      },
+      credentials_);
   wish.tre = mikey::Timestamp::from(now + validity);
   ByteVector spi = TRY(env_.random.bytes(kSpiOctets));
   wish.keys.push_back({mikey::KeyType::tgk, kTgkOctets, 0, std::move(spi)});

@@ -20,11 +20,16 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "mikey/request_exchange.h"
 #include "mikey/resolve_exchange.h"
 #include "rpc/retry.h"
+
+namespace grpc {
+class Channel;
+}
 
 namespace keystub::kms_client {
 
@@ -37,6 +42,8 @@ struct ConnectionOptions {
   std::filesystem::path private_key = {};
   // The name that the KMS's certificate must bear; empty: the host part of `server`.
   std::string server_name = {};
+  // Instead of all of this: the admin port of a KMS on this machine, for its revocations.
+  std::filesystem::path unix_socket = {};
   // No TLS at all. MIKEY protects the keys even so; who talks to whom is then visible.
   bool allow_plaintext = false;
 };
@@ -53,8 +60,10 @@ class KmsConnection {
 
  private:
   friend class KmsClient;
+  friend class RevocationWatch;
   struct Impl;
   explicit KmsConnection(std::unique_ptr<Impl> impl);
+  std::shared_ptr<grpc::Channel> channel() const;
   std::unique_ptr<Impl> impl_;
 };
 
@@ -88,8 +97,11 @@ class KmsClient {
   using TicketDone = std::function<void(Result<mikey::GrantedTicket>)>;
   using ResolveDone = std::function<void(Result<mikey::ResolvedTicket>)>;
 
-  // `clock` and `random` must outlive the client and its calls.
+  // Proves itself with a pre-shared key, or with a certificate (the public-key variants). `clock`
+  // and `random` must outlive the client and its calls.
   KmsClient(std::shared_ptr<KmsConnection> connection, mikey::KmsCredentials credentials,
+            const Clock& clock, RandomSource& random);
+  KmsClient(std::shared_ptr<KmsConnection> connection, mikey::PkCredentials credentials,
             const Clock& clock, RandomSource& random);
   KmsClient(const KmsClient&) = delete;
   KmsClient& operator=(const KmsClient&) = delete;
@@ -115,15 +127,18 @@ class KmsClient {
                             ResolveDone done);
 
  private:
+  using Credentials = std::variant<mikey::KmsCredentials, mikey::PkCredentials>;
   class Operation;
   class RequestOperation;
   class ResolveOperation;
   struct Running;
 
+  KmsClient(std::shared_ptr<KmsConnection> connection, Credentials credentials,
+            const mikey::Environment& env);
   PendingCall launch(const std::shared_ptr<Operation>& operation);
 
   const std::shared_ptr<KmsConnection> connection_;
-  const mikey::KmsCredentials credentials_;
+  const Credentials credentials_;
   const mikey::Environment env_;
   const std::shared_ptr<Running> running_;
 };

@@ -12,6 +12,7 @@ using rpc::CallerKind;
 using rpc::CallerKinds;
 
 constexpr std::string_view kUidName = "uid:";
+constexpr std::string_view kWatchRevocations = "/keystub.v1.RevocationFeed/WatchRevocations";
 
 // A set of roles.
 enum RoleBit : unsigned { kAdmin = 1, kOperator = 2, kAuditor = 4 };
@@ -35,9 +36,13 @@ constexpr AdminMethod kAdminMethods[] = {
     {"/keystub.v1.IdentityAdmin/RemoveAlias", kChanges},
     {"/keystub.v1.IdentityAdmin/AddOwnedPattern", kChanges},
     {"/keystub.v1.IdentityAdmin/RemoveOwnedPattern", kChanges},
+    {"/keystub.v1.IdentityAdmin/AddCertificate", kChanges},
+    {"/keystub.v1.IdentityAdmin/RemoveCertificate", kChanges},
     {"/keystub.v1.IdentityAdmin/AddGroupMember", kChanges},
     {"/keystub.v1.IdentityAdmin/RemoveGroupMember", kChanges},
     {"/keystub.v1.IdentityAdmin/ListGroupMembers", kSees},
+    {"/keystub.v1.IdentityAdmin/ImportIdentities", kChanges},
+    {"/keystub.v1.IdentityAdmin/ResumeImport", kChanges},
     // Who may ask for whom is the admin's to say.
     {"/keystub.v1.IdentityAdmin/SetPolicyRule", kAdmin},
     {"/keystub.v1.IdentityAdmin/DeletePolicyRule", kAdmin},
@@ -51,6 +56,10 @@ constexpr AdminMethod kAdminMethods[] = {
     {"/keystub.v1.IdentityAdmin/RetireTpk", kAdmin},
     {"/keystub.v1.IdentityAdmin/RevokeTpk", kAdmin},
     {"/keystub.v1.IdentityAdmin/ListTpks", kSees},
+    {"/keystub.v1.RevocationAdmin/RevokeTicket", kChanges},
+    {"/keystub.v1.RevocationAdmin/RevokeTicketsBefore", kChanges},
+    {"/keystub.v1.RevocationAdmin/ListRevocations", kSees},
+    {kWatchRevocations, kSees},
     {"/keystub.v1.KmsOperation/CreateBackup", kChanges},
     {"/keystub.v1.KmsOperation/VerifyBackup", kSees},
     {"/keystub.v1.KmsOperation/Diagnose", kSees},
@@ -100,6 +109,12 @@ std::vector<rpc::MethodRule> ticket_method_rules(const Roles& roles,
   for (const std::string_view method : kTicketMethods) {
     rules.push_back({std::string(method), allowed, roles.ticket_client});
   }
+  rpc::MethodRule watch{std::string(kWatchRevocations), CallerKind::certificate, roles.watcher};
+  for (const auto* names : {&roles.admin, &roles.operators, &roles.auditor}) {
+    append(watch.names, *names);
+  }
+  if (watch.names.empty()) watch.allowed = {};  // an empty list would be everybody
+  rules.push_back(std::move(watch));
   add_health(rules, allowed);
   return rules;
 }

@@ -1,4 +1,4 @@
-// Who may do what at a KMS: four roles, and a table with a row for each method of its two ports.
+// Who may do what at a KMS: five roles, and a table with a row for each method of its two ports.
 // A method without a row is denied (rpc/guard.h).
 #pragma once
 
@@ -20,13 +20,16 @@ struct Roles {
   std::vector<std::string> auditor;    // sees, changes nothing
   // The ticket calls, for callers with a certificate. Empty: every verified certificate.
   std::vector<std::string> ticket_client;
+  // Hears of revocations on the ticket port, beside those who see identities anyway. Revocations
+  // tell who exists, so nobody does by default.
+  std::vector<std::string> watcher;
 };
 
 // Users that the roles let in on the Unix socket: those named "uid:N", our own and root.
 std::vector<uid_t> uids_of(const Roles& roles);
 
 // The ticket port: without a certificate too unless one is required, since the MAC inside a message
-// authenticates its sender.
+// authenticates its sender. Revocations are for certificates with a role that sees them.
 std::vector<rpc::MethodRule> ticket_method_rules(const Roles& roles,
                                                  bool require_client_certificate,
                                                  bool allow_plaintext);

@@ -10,7 +10,7 @@ namespace keystub::kms {
 
 Result<void> AdminAudit::record(const rpc::Caller& caller, std::string_view operation,
                                 std::string_view subject, std::string_view detail,
-                                const Error* refused) {
+                                std::string_view ticket_id, const Error* refused) {
   AuditRecord line;
   line.time = clock_.now();
   line.trace_id = caller.trace_id;
@@ -20,6 +20,7 @@ Result<void> AdminAudit::record(const rpc::Caller& caller, std::string_view oper
   line.granted = refused == nullptr;
   line.rule = refused == nullptr ? "admin" : category_name(refused->category());
   line.detail = std::string(detail.substr(0, kMaxUriSize));
+  line.ticket_id = std::string(ticket_id);
   if (refused != nullptr) line.reason = refused->text();
   auto written = std::make_shared<std::promise<Result<void>>>();
   auto waiting = written->get_future();

@@ -17,11 +17,13 @@ class AdminAudit {
 
   // Ends an operation on `subject` (a URI, the id of a TPK, the name of a rule): writes its line,
   // and fails if that fails although the change is made. `detail`: what of the subject, if that
-  // says more.
+  // says more. `ticket_id`: in hex, where the operation is on a ticket.
   template <class T>
   Result<T> recorded(const rpc::Caller& caller, std::string_view operation,
-                     std::string_view subject, Result<T> result, std::string_view detail = {}) {
-    auto written = record(caller, operation, subject, detail, result ? nullptr : &result.error());
+                     std::string_view subject, Result<T> result, std::string_view detail = {},
+                     std::string_view ticket_id = {}) {
+    auto written =
+        record(caller, operation, subject, detail, ticket_id, result ? nullptr : &result.error());
     if (!written && result) {
       return fail(Category::unavailable,
                   "the change is made, but not in the audit file: " + written.error().text());
@@ -31,7 +33,8 @@ class AdminAudit {
 
  private:
   Result<void> record(const rpc::Caller& caller, std::string_view operation,
-                      std::string_view subject, std::string_view detail, const Error* refused);
+                      std::string_view subject, std::string_view detail, std::string_view ticket_id,
+                      const Error* refused);
 
   Audit& audit_;
   const Clock& clock_;

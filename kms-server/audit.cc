@@ -42,6 +42,8 @@ std::string to_json(const AuditRecord& record) {
   append_field(out, "caller", record.caller);
   append_field(out, "operation", record.operation);
   append_field(out, "identity", record.identity);
+  append_field(out, "method", record.method);
+  append_field(out, "certificate", record.certificate);
   append_field(out, "detail", record.detail);
   append_field(out, "responder", record.responder);
   append_field(out, "decision", record.granted ? "granted" : "refused");

@@ -10,6 +10,8 @@
 //   caller      what the transport proved: certificate name, "uid:0", or the kind of caller
 //   operation   "request", "resolve", "admin.create_identity", …
 //   identity    whom it is about: the sender, proven only where the decision came after the MAC
+//   method      "psk" or "pk": what the sender proves itself with
+//   certificate 64 hex digits: SHA-256 over the sender's certificate; proven as the identity is
 //   detail      admin: what of the identity was added or removed: an alias, a member, a key's id
 //   responder   request: the responders that the ticket names; resolve: IDRr of the answer
 //   decision    "granted" or "refused"
@@ -46,6 +48,8 @@ struct AuditRecord {
   std::string caller;
   std::string operation;
   std::string identity;
+  std::string method = {};
+  std::string certificate = {};
   std::string detail = {};
   std::string responder;
   bool granted = false;

@@ -44,6 +44,7 @@ class Examination {
     database();
     tls("tickets", settings_.ticket_tls);
     if (settings_.admin_address) tls("admin", settings_.admin_tls);
+    if (settings_.pk.enabled) public_key();
     time();
     for (const Path& file : {settings_.database, settings_.audit.path, settings_.replay_file}) {
       space(folder_of(file));
@@ -72,6 +73,9 @@ class Examination {
                              settings_.ticket_tls.private_key, settings_.admin_tls.private_key}) {
       private_file(file);
     }
+    if (!settings_.pk.enabled) return;
+    private_file(settings_.pk.private_key);
+    private_file(settings_.pk.previous_private_key);
   }
 
   // Keys, identities and decisions are the daemon's own business.
@@ -157,9 +161,33 @@ class Examination {
     const std::string name = fmt::format("{} ({})", file.string(), port);
     if (days < 0) {
       return fault("revocation list", Error(Category::expired, name + " is out of date"),
-                   "fetch the CA's newest list: until then no client certificate is accepted");
+                   "fetch the CA's newest list: until then none of its certificates is accepted");
     }
     fine("revocation list", fmt::format("{}: current for {} days", name, days));
+  }
+
+  // [pk]: the files can be used together, and are current.
+  void public_key() {
+    const PkSettings& pk = settings_.pk;
+    const auto material = PkMaterial::load(pk);
+    if (!material) {
+      return fault(
+          "pk", material.error(),
+          "put it right: a KMS that runs keeps what it read before, and does not start anew");
+    }
+    if (!(*material)->certificate().names(settings_.identity)) {
+      warn("pk",
+           fmt::format("{} does not name {}", pk.certificate.string(), settings_.identity.data),
+           "put it into the subjectAltName: clients that validate the certificate refuse it");
+    }
+    for (const Path& file : {pk.certificate, pk.previous_certificate, pk.trust_anchors}) {
+      if (!file.empty()) certificate("pk", file);
+    }
+    if (!pk.crl.empty()) return revocation_list("pk", pk.crl);
+    if (!pk.trust_anchors.empty()) {
+      warn("pk", "revocation is not looked at: pk.crl is empty",
+           "put the lists of the trust anchors there, or suspend identities");
+    }
   }
 
   void expiry(const std::string& check, const std::string& name, const ASN1_TIME* end,

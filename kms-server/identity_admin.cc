@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "kms-server/identity_uri.h"
+#include "kms-server/pk_material.h"
 #include "kms-server/uri_pattern.h"
 
 namespace keystub::kms {
@@ -14,13 +17,6 @@ constexpr std::size_t kTpkIdRandomOctets = 8;
 Result<ByteVector> new_tpk_id(std::string_view prefix, RandomSource& random) {
   const ByteVector octets = TRY(random.bytes(kTpkIdRandomOctets));
   return to_vector(as_bytes(fmt::format("{}-{}", prefix, to_hex(octets))));
-}
-
-Result<std::size_t> checked_page_size(std::size_t page_size) {
-  if (page_size > kMaxPageSize) {
-    return fail(Category::malformed, fmt::format("a page has at most {} identities", kMaxPageSize));
-  }
-  return page_size == 0 ? kDefaultPageSize : page_size;
 }
 
 struct NewTpk {
@@ -37,7 +33,36 @@ Result<NewTpk> make_tpk(KeyKind kind, std::string_view owner, const Kek& kek,
   return tpk;
 }
 
+// Whether messages could be authenticated with the certificate as one of the identity's.
+Result<void> check_pinnable(const mikey::Certificate& certificate, const Identity& identity,
+                            WallTime now) {
+  const auto itself = TRY(mikey::TrustAnchors::make({certificate}));
+  const std::vector<std::string> named = certificate.uris();
+  const auto own = std::ranges::find_if(named, [&](const std::string& uri) {
+    const auto canonical = canonical_uri(uri);
+    return canonical && (*canonical == identity.uri ||
+                         std::ranges::find(identity.aliases, *canonical) != identity.aliases.end());
+  });
+  if (own == named.end()) {
+    return fail(Category::malformed,
+                fmt::format("the certificate names no URI of {}: put one into its subjectAltName, "
+                            "as URI",
+                            identity.uri));
+  }
+  const auto good = itself.validate({certificate}, mikey::CertificateUse::signature,
+                                    mikey::Identity::uri(*own), now);
+  if (!good) return fail(Category::malformed, good.error().text());
+  return {};
+}
+
 }  // namespace
+
+Result<std::size_t> checked_page_size(std::size_t page_size) {
+  if (page_size > kMaxPageSize) {
+    return fail(Category::malformed, fmt::format("a page has at most {} entries", kMaxPageSize));
+  }
+  return page_size == 0 ? kDefaultPageSize : page_size;
+}
 
 Result<void> activate_new_tpk(IdentityStore& store, const Kek& kek, RandomSource& random,
                               Deadline deadline) {
@@ -46,13 +71,13 @@ Result<void> activate_new_tpk(IdentityStore& store, const Kek& kek, RandomSource
   return {};
 }
 
-Result<WrappedPsk> IdentityAdmin::wrap_psk(std::string_view uri, NewPsk psk) {
+Result<WrappedPsk> wrap_psk(const AdminParts& parts, std::string_view uri, NewPsk psk) {
   if (psk.key.size() < kMinPskOctets || psk.key.size() > kMaxPskOctets) {
     return fail(Category::malformed,
                 fmt::format("a pre-shared key has {} to {} octets, this one has {}", kMinPskOctets,
                             kMaxPskOctets, psk.key.size()));
   }
-  if (psk.expires && *psk.expires <= parts_.clock.now()) {
+  if (psk.expires && *psk.expires <= parts.clock.now()) {
     return fail(Category::malformed, "the pre-shared key would have expired already");
   }
   if (psk.id.empty()) psk.id = to_vector(as_bytes(uri));
@@ -64,7 +89,7 @@ Result<WrappedPsk> IdentityAdmin::wrap_psk(std::string_view uri, NewPsk psk) {
   WrappedPsk wrapped;
   wrapped.expires = psk.expires;
   wrapped.wrapped =
-      TRY(parts_.kek.wrap(psk.key.reveal(), {KeyKind::psk, uri, psk.id}, parts_.random));
+      TRY(parts.kek.wrap(psk.key.reveal(), {KeyKind::psk, uri, psk.id}, parts.random));
   wrapped.id = std::move(psk.id);
   return wrapped;
 }
@@ -75,7 +100,7 @@ Result<Identity> IdentityAdmin::create(const rpc::Caller& caller, std::string_vi
     const std::string canonical = TRY(canonical_uri(uri));
     std::optional<WrappedPsk> wrapped;
     const auto hold = parts_.kek.hold();
-    if (psk) wrapped = TRY(wrap_psk(canonical, std::move(*psk)));
+    if (psk) wrapped = TRY(wrap_psk(parts_, canonical, std::move(*psk)));
     return parts_.store.create(canonical, kind, std::move(wrapped), deadline());
   };
   return audit_.recorded(caller, "create_identity", uri, work());
@@ -89,6 +114,11 @@ Result<Identity> IdentityAdmin::get(std::string_view uri) {
 Result<IdentityPage> IdentityAdmin::list(std::string_view uri_prefix, std::string_view after,
                                          std::size_t page_size) {
   return parts_.store.list(uri_prefix, after, TRY(checked_page_size(page_size)), deadline());
+}
+
+Result<IdentityPage> IdentityAdmin::list_groups(std::string_view uri_prefix, std::string_view after,
+                                                std::size_t page_size) {
+  return parts_.store.list_groups(uri_prefix, after, TRY(checked_page_size(page_size)), deadline());
 }
 
 Result<Identity> IdentityAdmin::set_state(const rpc::Caller& caller, std::string_view uri,
@@ -122,7 +152,7 @@ Result<Identity> IdentityAdmin::set_psk(const rpc::Caller& caller, std::string_v
     // Whichever of its URIs was given, the key is bound to the canonical name.
     const std::string name = TRY(canonical_name(uri));
     const auto hold = parts_.kek.hold();
-    WrappedPsk wrapped = TRY(wrap_psk(name, std::move(psk)));
+    WrappedPsk wrapped = TRY(wrap_psk(parts_, name, std::move(psk)));
     return parts_.store.set_psk(name, std::move(wrapped), deadline());
   };
   return audit_.recorded(caller, "set_psk", uri, work());
@@ -177,6 +207,32 @@ Result<Identity> IdentityAdmin::remove_pattern(const rpc::Caller& caller, std::s
                                                std::string_view pattern) {
   return change_part(caller, "remove_owned_pattern", uri, pattern, &IdentityStore::remove_pattern,
                      &canonical_pattern);
+}
+
+Result<Identity> IdentityAdmin::add_certificate(const rpc::Caller& caller, std::string_view uri,
+                                                Bytes der) {
+  PinnedCertificate pinned;
+  const auto work = [&]() -> Result<Identity> {
+    const auto certificate = TRY(mikey::Certificate::from_der(der));
+    pinned.der = to_vector(der);
+    pinned.fingerprint = TRY(fingerprint_of(certificate));
+    const std::string canonical = TRY(canonical_uri(uri));
+    const Identity identity = TRY(parts_.store.find(canonical, deadline()));
+    TRY(check_pinnable(certificate, identity, parts_.clock.now()));
+    return parts_.store.add_certificate(canonical, pinned, deadline());
+  };
+  auto added = work();
+  return audit_.recorded(caller, "add_certificate", uri, std::move(added),
+                         to_hex(pinned.fingerprint));
+}
+
+Result<Identity> IdentityAdmin::remove_certificate(const rpc::Caller& caller, std::string_view uri,
+                                                   Bytes fingerprint) {
+  const auto work = [&]() -> Result<Identity> {
+    const std::string canonical = TRY(canonical_uri(uri));
+    return parts_.store.remove_certificate(canonical, fingerprint, deadline());
+  };
+  return audit_.recorded(caller, "remove_certificate", uri, work(), to_hex(fingerprint));
 }
 
 Result<Identity> IdentityAdmin::add_member(const rpc::Caller& caller, std::string_view group,

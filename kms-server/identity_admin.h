@@ -25,6 +25,8 @@ inline constexpr std::size_t kMaxKeyIdOctets = 255;
 inline constexpr std::size_t kTpkOctets = 32;
 inline constexpr std::size_t kDefaultPageSize = 100;
 inline constexpr std::size_t kMaxPageSize = 1000;
+// 0 is kDefaultPageSize; malformed over kMaxPageSize.
+Result<std::size_t> checked_page_size(std::size_t page_size);
 
 struct AdminParts {
   IdentityStore& store;
@@ -45,6 +47,9 @@ struct SharedTpk {
   mikey::Tpk key;
 };
 
+// Checks and wraps it. `uri` is the canonical name: what the wrapped key is bound to. malformed.
+Result<WrappedPsk> wrap_psk(const AdminParts& parts, std::string_view uri, NewPsk psk);
+
 class IdentityAdmin {
  public:
   // `timeout` is for each call to the store.
@@ -59,6 +64,8 @@ class IdentityAdmin {
   // `page_size` 0: kDefaultPageSize. `after`: the last URI of the page before; empty: the first.
   Result<IdentityPage> list(std::string_view uri_prefix, std::string_view after,
                             std::size_t page_size);
+  Result<IdentityPage> list_groups(std::string_view uri_prefix, std::string_view after,
+                                   std::size_t page_size);
   Result<Identity> suspend(const rpc::Caller& caller, std::string_view uri);
   Result<Identity> resume(const rpc::Caller& caller, std::string_view uri);
   Result<void> remove(const rpc::Caller& caller, std::string_view uri);
@@ -73,6 +80,13 @@ class IdentityAdmin {
                                std::string_view pattern);
   Result<Identity> remove_pattern(const rpc::Caller& caller, std::string_view uri,
                                   std::string_view pattern);
+  // Pins a certificate (DER): it stands for the identity, whoever issued it, in the public-key
+  // variants. malformed: one that no message could be authenticated with, or that names none of the
+  // identity's URIs.
+  Result<Identity> add_certificate(const rpc::Caller& caller, std::string_view uri, Bytes der);
+  // `fingerprint`: SHA-256 of the DER form.
+  Result<Identity> remove_certificate(const rpc::Caller& caller, std::string_view uri,
+                                      Bytes fingerprint);
   // KMS-5. Both return the member.
   Result<Identity> add_member(const rpc::Caller& caller, std::string_view group,
                               std::string_view member);
@@ -100,8 +114,6 @@ class IdentityAdmin {
   Deadline deadline() const { return Deadline::in(timeout_); }
   // Of the identity that has this URI.
   Result<std::string> canonical_name(std::string_view uri);
-  // `uri` is the canonical name: what the wrapped key is bound to.
-  Result<WrappedPsk> wrap_psk(std::string_view uri, NewPsk psk);
   // A change that says in its audit line what was added or removed: `detail`.
   Result<Identity> change_part(const rpc::Caller& caller, std::string_view operation,
                                std::string_view uri, std::string_view detail,

@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "mikey/public_key/certificate.h"
 #include "rpc/status.h"
 
 namespace keystub::kms {
@@ -30,11 +31,6 @@ void set_time(google::protobuf::Timestamp& out, WallTime time) {
           .count()));
 }
 
-WallTime time_of(const google::protobuf::Timestamp& time) {
-  return WallTime(std::chrono::duration_cast<WallTime::duration>(
-      std::chrono::seconds(time.seconds()) + std::chrono::nanoseconds(time.nanos())));
-}
-
 void set_identity(v1::Identity& out, const Identity& identity) {
   out.set_uri(identity.uri);
   out.set_kind(static_cast<v1::IdentityKind>(identity.kind));
@@ -51,6 +47,14 @@ void set_identity(v1::Identity& out, const Identity& identity) {
   for (const WrappedKey& tpk : identity.shared_tpks) {
     out.add_shared_tpk_ids(to_string(Bytes(tpk.id)));
   }
+  for (const PinnedCertificate& pinned : identity.certificates) {
+    v1::CertificateInfo& info = *out.add_certificates();
+    info.set_fingerprint(to_string(Bytes(pinned.fingerprint)));
+    const auto certificate = mikey::Certificate::from_der(pinned.der);
+    if (!certificate) continue;
+    info.set_subject(certificate->subject());
+    set_time(*info.mutable_not_after(), certificate->not_after());
+  }
   set_time(*out.mutable_create_time(), identity.created);
   set_time(*out.mutable_update_time(), identity.updated);
   out.set_change_sequence(identity.change_sequence);
@@ -63,6 +67,20 @@ void set_tpk(v1::Tpk& out, const Tpk& tpk) {
   set_time(*out.mutable_state_time(), tpk.state_since);
 }
 
+// gRPC hands its request out as const, but the key in it must not stay behind: what is behind the
+// pointer is gRPC's own mutable message, which nobody reads after this.
+template <class Request>
+Psk take_psk(const Request& request) {
+  return Psk::take(*const_cast<Request&>(request).mutable_psk());
+}
+
+}  // namespace
+
+WallTime time_of(const google::protobuf::Timestamp& time) {
+  return WallTime(std::chrono::duration_cast<WallTime::duration>(
+      std::chrono::seconds(time.seconds()) + std::chrono::nanoseconds(time.nanos())));
+}
+
 Result<IdentityKind> kind_of(v1::IdentityKind kind) {
   switch (kind) {
     case v1::IDENTITY_KIND_USER: return IdentityKind::user;
@@ -73,15 +91,6 @@ Result<IdentityKind> kind_of(v1::IdentityKind kind) {
     default: return fail(Category::malformed, "an identity is a user, mrfc, as, group or kms");
   }
 }
-
-// gRPC hands its request out as const, but the key in it must not stay behind: what is behind the
-// pointer is gRPC's own mutable message, which nobody reads after this.
-template <class Request>
-Psk take_psk(const Request& request) {
-  return Psk::take(*const_cast<Request&>(request).mutable_psk());
-}
-
-}  // namespace
 
 grpc::ServerUnaryReactor* IdentityAdminService::run(
     grpc::CallbackServerContext& context, std::string_view method,
@@ -138,8 +147,10 @@ grpc::ServerUnaryReactor* IdentityAdminService::ListIdentities(
     v1::ListIdentitiesResponse* response) {
   return run(
       *context, "ListIdentities", [this, request, response](const rpc::Caller&) -> Result<void> {
+        const auto list =
+            request->groups_only() ? &IdentityAdmin::list_groups : &IdentityAdmin::list;
         const IdentityPage page =
-            TRY(admin_.list(request->uri_prefix(), request->page_token(), request->page_size()));
+            TRY((admin_.*list)(request->uri_prefix(), request->page_token(), request->page_size()));
         for (const Identity& identity : page.identities) {
           set_identity(*response->add_identities(), identity);
         }
@@ -244,6 +255,30 @@ grpc::ServerUnaryReactor* IdentityAdminService::RemoveOwnedPattern(
              [this, request, response](const rpc::Caller& caller) -> Result<void> {
                set_identity(*response->mutable_identity(),
                             TRY(admin_.remove_pattern(caller, request->uri(), request->pattern())));
+               return {};
+             });
+}
+
+grpc::ServerUnaryReactor* IdentityAdminService::AddCertificate(
+    grpc::CallbackServerContext* context, const v1::AddCertificateRequest* request,
+    v1::AddCertificateResponse* response) {
+  return run(*context, "AddCertificate",
+             [this, request, response](const rpc::Caller& caller) -> Result<void> {
+               set_identity(*response->mutable_identity(),
+                            TRY(admin_.add_certificate(caller, request->uri(),
+                                                       as_bytes(request->certificate()))));
+               return {};
+             });
+}
+
+grpc::ServerUnaryReactor* IdentityAdminService::RemoveCertificate(
+    grpc::CallbackServerContext* context, const v1::RemoveCertificateRequest* request,
+    v1::RemoveCertificateResponse* response) {
+  return run(*context, "RemoveCertificate",
+             [this, request, response](const rpc::Caller& caller) -> Result<void> {
+               set_identity(*response->mutable_identity(),
+                            TRY(admin_.remove_certificate(caller, request->uri(),
+                                                          as_bytes(request->fingerprint()))));
                return {};
              });
 }

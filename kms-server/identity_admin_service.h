@@ -1,5 +1,5 @@
-// IdentityAdmin over gRPC: adapts the admin RPCs to IdentityAdmin and PolicyAdmin, on the store
-// executor.
+// IdentityAdmin over gRPC: adapts the admin RPCs to IdentityAdmin, IdentityImport and PolicyAdmin,
+// on the store executor.
 #pragma once
 
 #include <functional>
@@ -7,18 +7,23 @@
 
 #include "keystub/v1/identity_admin.grpc.pb.h"
 #include "kms-server/identity_admin.h"
+#include "kms-server/identity_import.h"
 #include "kms-server/policy_admin.h"
 #include "kms-server/store_executor.h"
 #include "rpc/guard.h"
 
 namespace keystub::kms {
 
+WallTime time_of(const google::protobuf::Timestamp& time);
+// malformed for what is no kind.
+Result<IdentityKind> kind_of(v1::IdentityKind kind);
+
 class IdentityAdminService final : public v1::IdentityAdmin::CallbackService {
  public:
   // All must outlive the server that this is registered with.
-  IdentityAdminService(IdentityAdmin& admin, PolicyAdmin& policy, StoreExecutor& executor,
-                       const rpc::Guard& guard)
-      : admin_(admin), policy_(policy), executor_(executor), guard_(guard) {}
+  IdentityAdminService(IdentityAdmin& admin, IdentityImport& importer, PolicyAdmin& policy,
+                       StoreExecutor& executor, const rpc::Guard& guard)
+      : admin_(admin), importer_(importer), policy_(policy), executor_(executor), guard_(guard) {}
 
   grpc::ServerUnaryReactor* CreateIdentity(grpc::CallbackServerContext* context,
                                            const v1::CreateIdentityRequest* request,
@@ -56,6 +61,12 @@ class IdentityAdminService final : public v1::IdentityAdmin::CallbackService {
   grpc::ServerUnaryReactor* RemoveOwnedPattern(grpc::CallbackServerContext* context,
                                                const v1::RemoveOwnedPatternRequest* request,
                                                v1::RemoveOwnedPatternResponse* response) override;
+  grpc::ServerUnaryReactor* AddCertificate(grpc::CallbackServerContext* context,
+                                           const v1::AddCertificateRequest* request,
+                                           v1::AddCertificateResponse* response) override;
+  grpc::ServerUnaryReactor* RemoveCertificate(grpc::CallbackServerContext* context,
+                                              const v1::RemoveCertificateRequest* request,
+                                              v1::RemoveCertificateResponse* response) override;
   grpc::ServerUnaryReactor* AddGroupMember(grpc::CallbackServerContext* context,
                                            const v1::AddGroupMemberRequest* request,
                                            v1::AddGroupMemberResponse* response) override;
@@ -86,6 +97,13 @@ class IdentityAdminService final : public v1::IdentityAdmin::CallbackService {
   grpc::ServerUnaryReactor* ListTpks(grpc::CallbackServerContext* context,
                                      const v1::ListTpksRequest* request,
                                      v1::ListTpksResponse* response) override;
+  // identity_import_service.cc
+  grpc::ServerUnaryReactor* ImportIdentities(grpc::CallbackServerContext* context,
+                                             const v1::ImportIdentitiesRequest* request,
+                                             v1::ImportIdentitiesResponse* response) override;
+  grpc::ServerUnaryReactor* ResumeImport(grpc::CallbackServerContext* context,
+                                         const v1::ResumeImportRequest* request,
+                                         v1::ResumeImportResponse* response) override;
   // policy_admin_service.cc
   grpc::ServerUnaryReactor* SetPolicyRule(grpc::CallbackServerContext* context,
                                           const v1::SetPolicyRuleRequest* request,
@@ -107,6 +125,7 @@ class IdentityAdminService final : public v1::IdentityAdmin::CallbackService {
                                 std::function<void()> on_done = {});
 
   IdentityAdmin& admin_;
+  IdentityImport& importer_;
   PolicyAdmin& policy_;
   StoreExecutor& executor_;
   const rpc::Guard& guard_;

@@ -12,8 +12,10 @@
 //   - a call ends by its deadline with unavailable, or at once with busy when a queue is full.
 //     A change whose call ended with unavailable may still happen;
 //   - a group that is suspended, resumed or removed is a change of each member too;
-//   - the listener hears of a change after it is committed and before it is acknowledged, also
-//     when nobody waits for the acknowledgement any more.
+//   - the listeners hear of a change after it is committed and before it is acknowledged, also
+//     when nobody waits for the acknowledgement any more;
+//   - an identity that is suspended or removed, and a TPK that is revoked or taken back, is a
+//     revocation (revocation.h) in the same commit.
 // Other errors: not_found, conflict, internal.
 //
 // Threads: all calls are safe from several threads and may block; never call one on an RPC thread.
@@ -32,6 +34,7 @@
 #include "base/error.h"
 #include "kms-server/kek.h"
 #include "kms-server/policy_rule.h"
+#include "kms-server/revocation.h"
 
 namespace keystub::kms {
 
@@ -108,6 +111,38 @@ struct Tpk {
   std::uint64_t change_sequence = 0;
 };
 
+// One identity of an import, as it shall be.
+struct ImportedIdentity {
+  std::uint64_t line = 0;  // where it stands in the operator's file: for the error
+  std::string uri;
+  IdentityKind kind = IdentityKind::user;
+  IdentityState state = IdentityState::active;
+  std::vector<std::string> aliases;
+  std::vector<std::string> owned_patterns;
+  std::vector<std::string> groups;  // that exist, or come before it
+  std::vector<WrappedPsk> psks;
+};
+
+// How an error names it.
+inline std::string record_name(std::uint64_t line, std::string_view uri) {
+  return "line " + std::to_string(line) + ", " + std::string(uri);
+}
+
+// The batches of one import are numbered from 0 and come in this order.
+struct ImportBatch {
+  std::string import_id;
+  std::uint64_t number = 0;
+  bool skip_existing = false;  // identities that exist stay as they are; else they are a conflict
+  std::vector<ImportedIdentity> identities;
+};
+
+struct ImportOutcome {
+  std::uint64_t next_batch = 0;  // with which the import goes on
+  std::size_t created = 0;
+  std::size_t skipped = 0;
+  bool done_before = false;  // by an earlier call: nothing changed
+};
+
 enum class ChangeSubject : std::uint8_t { identity = 1, own_tpk = 2, policy_rule = 3 };  // stored
 
 struct Change {
@@ -156,9 +191,14 @@ class IdentityStore {
   virtual Result<Identity> find(std::string_view uri, Deadline deadline) = 0;
   // The identity whose pre-shared key has this id: ids are unique over all identities.
   virtual Result<Identity> find_by_psk_id(Bytes psk_id, Deadline deadline) = 0;
+  // The identity that owns this URI by a pattern. No identity has the URI itself.
+  virtual Result<Identity> find_owner(std::string_view uri, Deadline deadline) = 0;
   // Canonical names that start with `prefix` and come after `after`, at most `limit`.
   virtual Result<IdentityPage> list(std::string_view prefix, std::string_view after,
                                     std::size_t limit, Deadline deadline) = 0;
+  // The same of those of kind group.
+  virtual Result<IdentityPage> list_groups(std::string_view prefix, std::string_view after,
+                                           std::size_t limit, Deadline deadline) = 0;
   // Setting the state that it has already is a success that changes nothing.
   virtual Result<Identity> set_state(std::string_view uri, IdentityState state,
                                      Deadline deadline) = 0;
@@ -189,6 +229,15 @@ class IdentityStore {
                                          Deadline deadline) = 0;
   virtual Result<MemberPage> list_members(std::string_view group, std::string_view after,
                                           std::size_t limit, Deadline deadline) = 0;
+
+  // All of the batch with the number of the next one, or nothing: an error names the record that is
+  // at fault. Again with a batch that is done: a success that changes nothing.
+  virtual Result<ImportOutcome> import_batch(ImportBatch batch, Deadline deadline) = 0;
+  // The batch with which an import goes on; 0 for one that is not known. Only the newest 64 are.
+  virtual Result<std::uint64_t> next_import_batch(std::string_view import_id,
+                                                  Deadline deadline) = 0;
+  // It begins with batch 0 again. What it imported stays.
+  virtual Result<void> forget_import(std::string_view import_id, Deadline deadline) = 0;
 
   virtual Result<Identity> share_tpk(std::string_view uri, WrappedKey tpk, Deadline deadline) = 0;
   // Removes one shared TPK, or all with an empty id; returns how many are gone.
@@ -229,6 +278,17 @@ class IdentityStore {
   // handed in before are committed, or will not be, when it returns.
   virtual Result<std::size_t> replace_keys(std::vector<RewrappedKey> keys, Deadline deadline) = 0;
 
+  // Revokes one ticket; one that is revoked already stays as it is. `needed_until`: from then on it
+  // would be refused anyway, and the revocation goes. busy when the store keeps as many as it may.
+  virtual Result<Revocation> revoke_ticket(Bytes ticket_id, WallTime needed_until,
+                                           Deadline deadline) = 0;
+  // Revokes all tickets of the KMS from before `time`, which never goes back: an earlier one than
+  // before changes nothing. Returns what is in force.
+  virtual Result<Revocation> revoke_tickets_before(WallTime time, Deadline deadline) = 0;
+  // Those after `sequence`, at most `limit`.
+  virtual Result<RevocationPage> revocations_since(std::uint64_t sequence, std::size_t limit,
+                                                   Deadline deadline) = 0;
+
   // Subjects whose newest change comes after `sequence`, oldest first, each once, at most `limit`.
   virtual Result<std::vector<Change>> changes_since(std::uint64_t sequence, std::size_t limit,
                                                     Deadline deadline) = 0;
@@ -237,6 +297,9 @@ class IdentityStore {
   // one before it neither runs nor will run.
   using Listener = std::function<void(const Change&)>;
   virtual void on_change(Listener listener) = 0;
+  // The same for revocations, in the order of their sequences.
+  using RevocationListener = std::function<void(const Revocation&)>;
+  virtual void on_revocation(RevocationListener listener) = 0;
 };
 
 }  // namespace keystub::kms

@@ -54,6 +54,7 @@ client_ca = "{tls}/ca.pem"
 
 [roles]
 admin = ["kms-admin"]
+watcher = ["mrfc"]
 )";
 
 Result<void> make_private_folder(const Path& folder) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kms-server/uri_pattern.h"
+#include "mikey/public_key/certificate.h"
 
 namespace keystub::kms {
 namespace {
@@ -11,6 +12,11 @@ namespace {
 constexpr std::string_view kActive = "active";
 constexpr std::string_view kBook = "book";  // the only name in the cache of the policy
 std::string name_of_tpk(Bytes id) { return std::string("id:").append(as_text(id)); }
+
+WallTime end_of(const PinnedCertificate& pinned) {
+  const auto certificate = mikey::Certificate::from_der(pinned.der);
+  return certificate ? certificate->not_after() : WallTime();
+}
 
 }  // namespace
 
@@ -73,6 +79,7 @@ Result<std::shared_ptr<const OpenIdentity>> KeyDirectory::open(const Identity& i
   opened->uri = identity.uri;
   opened->kind = identity.kind;
   opened->state = identity.state;
+  opened->created = identity.created;
   opened->aliases = identity.aliases;
   opened->owned_patterns = identity.owned_patterns;
   for (const WrappedPsk& psk : identity.psks) {
@@ -83,6 +90,8 @@ Result<std::shared_ptr<const OpenIdentity>> KeyDirectory::open(const Identity& i
     if (membership.active) opened->groups.push_back(membership.group);
   }
   for (const WrappedKey& tpk : identity.shared_tpks) opened->shared_tpk_ids.push_back(tpk.id);
+  opened->certificates = identity.certificates;
+  std::ranges::stable_sort(opened->certificates, std::ranges::greater(), &end_of);
   return opened;
 }
 
@@ -121,6 +130,24 @@ Result<std::shared_ptr<const OpenIdentity>> KeyDirectory::find_identity(std::str
   auto opened = TRY(open(identity));
   identities_.insert(load, uri, opened);
   return opened;
+}
+
+std::shared_ptr<const OpenIdentity> KeyDirectory::cached_speaker(std::string_view uri) {
+  if (auto identity = identities_.find(uri)) return identity;
+  const auto owner = alias_owners_.find(uri);
+  if (owner == nullptr) return nullptr;
+  auto identity = identities_.find(*owner);
+  return identity != nullptr && identity->answers_to(uri) ? identity : nullptr;
+}
+
+Result<std::shared_ptr<const OpenIdentity>> KeyDirectory::find_speaker(std::string_view uri,
+                                                                       Deadline deadline) {
+  auto named = find_identity(uri, deadline);
+  if (named || named.error().category() != Category::not_found) return named;
+  const auto load = alias_owners_.begin_load(uri);
+  const Identity owner = TRY(store_.find_owner(uri, deadline));
+  alias_owners_.insert(load, uri, std::make_shared<const std::string>(owner.uri));
+  return find_identity(owner.uri, deadline);
 }
 
 std::shared_ptr<const OpenIdentity> KeyDirectory::cached_identity_of_psk(Bytes psk_id) {

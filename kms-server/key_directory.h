@@ -34,11 +34,13 @@ struct OpenIdentity {
   std::string uri;  // the canonical name
   IdentityKind kind = IdentityKind::user;
   IdentityState state = IdentityState::active;
+  WallTime created;
   std::vector<std::string> aliases;
   std::vector<std::string> owned_patterns;
   std::vector<NamedPsk> psks;
-  std::vector<ByteVector> shared_tpk_ids;  // mode 3
-  std::vector<std::string> groups;         // the active ones that it is a member of, in order
+  std::vector<ByteVector> shared_tpk_ids;       // mode 3
+  std::vector<std::string> groups;              // the active ones that it is a member of, in order
+  std::vector<PinnedCertificate> certificates;  // the one that is valid longest first
 
   // The key with this id, unless it has expired at `now`. With an empty id: the one whose id is
   // the canonical name, or the only one that there is.
@@ -72,6 +74,9 @@ class KeyDirectory {
   std::shared_ptr<const OpenIdentity> cached_identity(std::string_view uri);
   Result<std::shared_ptr<const OpenIdentity>> find_identity(std::string_view uri,
                                                             Deadline deadline);
+  // By any URI that it may use: its own, or one that it owns by a pattern.
+  std::shared_ptr<const OpenIdentity> cached_speaker(std::string_view uri);
+  Result<std::shared_ptr<const OpenIdentity>> find_speaker(std::string_view uri, Deadline deadline);
   // By the id of one of its pre-shared keys.
   std::shared_ptr<const OpenIdentity> cached_identity_of_psk(Bytes psk_id);
   Result<std::shared_ptr<const OpenIdentity>> find_identity_of_psk(Bytes psk_id, Deadline deadline);
@@ -95,8 +100,8 @@ class KeyDirectory {
   IdentityStore& store_;
   const Kek& kek_;
   KeyCache<OpenIdentity> identities_;  // by canonical name
-  // Canonical names by alias, and by the id of a PSK. May be out of date: the identity itself tells
-  // which aliases and keys it has.
+  // Canonical names by alias or owned URI, and by the id of a PSK. May be out of date: the identity
+  // itself tells which URIs and keys it has.
   KeyCache<std::string> alias_owners_;
   KeyCache<std::string> psk_owners_;
   KeyCache<OpenTpk> tpks_;       // by id, and the active one under kActive

@@ -1,5 +1,6 @@
 #include "kms-server/kms_server.h"
 
+#include <algorithm>
 #include <thread>
 
 #include "kms-server/access.h"
@@ -7,10 +8,17 @@
 #include "kms-server/health_monitor.h"
 #include "kms-server/identity_admin.h"
 #include "kms-server/identity_admin_service.h"
+#include "kms-server/identity_import.h"
 #include "kms-server/key_directory.h"
 #include "kms-server/kms_operation_service.h"
+#include "kms-server/pk_keeper.h"
 #include "kms-server/policy.h"
 #include "kms-server/policy_admin.h"
+#include "kms-server/revocation_admin.h"
+#include "kms-server/revocation_admin_service.h"
+#include "kms-server/revocation_book.h"
+#include "kms-server/revocation_feed.h"
+#include "kms-server/revocation_feed_service.h"
 #include "kms-server/state_metrics.h"
 #include "kms-server/store_executor.h"
 #include "kms-server/ticket_handler.h"
@@ -28,11 +36,17 @@ namespace {
 constexpr const char* kTickets = "tickets";
 constexpr const char* kAdmin = "admin";
 constexpr const char* kAdminSocket = "admin_socket";
+// A batch of an import is the work of a thousand calls.
+constexpr std::chrono::milliseconds kBatchTime{20'000};
 constexpr const char* kTicketService = "keystub.v1.TicketService";
 constexpr const char* kAdminService = "keystub.v1.IdentityAdmin";
 constexpr const char* kOperationService = "keystub.v1.KmsOperation";
+constexpr const char* kRevocationAdmin = "keystub.v1.RevocationAdmin";
+constexpr const char* kRevocationFeed = "keystub.v1.RevocationFeed";
 constexpr const char* kHealthService = "grpc.health.v1.Health";
 constexpr const char* kReflectionService = "grpc.reflection.v1alpha.ServerReflection";
+
+constexpr std::chrono::seconds kLoadTime{60};  // for all that is revoked
 
 Result<std::shared_ptr<grpc::ServerCredentials>> ticket_credentials(const Settings& settings,
                                                                     bool plaintext) {
@@ -68,19 +82,28 @@ rpc::ServerOptions server_options(const ConnectionSettings& settings) {
 
 struct KmsServer::Impl {
   Impl(const Settings& given, const ServerParts& parts, std::unique_ptr<Audit> opened_audit,
-       std::unique_ptr<rpc::UnixListener> listener, std::unique_ptr<RateLimiter> rate_limiter)
+       std::unique_ptr<rpc::UnixListener> listener, std::unique_ptr<RateLimiter> rate_limiter,
+       std::unique_ptr<PkKeeper> pk_keeper, std::unique_ptr<RevocationFeed> feed,
+       std::unique_ptr<RevocationBook> book)
       : settings(given),
         plaintext_tickets(parts.plaintext_tickets),
         keys(parts.store, parts.kek, given.cached_keys),
         policy(given.policy, given.identity),
+        revocation_feed(std::move(feed)),
+        revocations(std::move(book)),
         limiter(std::move(rate_limiter)),
         audit(std::move(opened_audit)),
         executor(std::make_unique<StoreExecutor>(given.store_threads, given.store_max_waiting)),
+        pk(std::move(pk_keeper)),
+        pk_executor(std::make_unique<StoreExecutor>(given.pk.threads, given.pk.max_waiting)),
         handler({given.identity, given.thdr, given.store_timeout, given.refuse_without_audit},
-                {keys, policy, parts.replay, *limiter, *executor, *audit, parts.log, parts.clock,
-                 parts.random, parts.metrics}),
+                {keys, policy, *revocations, parts.replay, *limiter, *executor, *audit, parts.log,
+                 parts.clock, parts.random, parts.metrics, PkParts{*pk, *pk_executor}}),
         admin({parts.store, parts.kek, *audit, parts.clock, parts.random}, given.store_timeout),
+        importer({parts.store, parts.kek, *audit, parts.clock, parts.random},
+                 std::max(given.store_timeout, kBatchTime)),
         policy_admin({parts.store, keys, policy, *audit, parts.clock}, given.store_timeout),
+        revocation_admin({parts.store, keys, *audit, parts.clock}, given.store_timeout),
         rotation(std::make_unique<TpkRotation>(
             given.tpk, TpkRotation::Parts{admin, parts.store, parts.clock, parts.log},
             given.store_timeout)),
@@ -89,12 +112,16 @@ struct KmsServer::Impl {
                                          parts.plaintext_tickets)),
         admin_guard(admin_method_rules(given.roles), admin_socket.get()),
         ticket_service(handler, ticket_guard, parts.clock, given.max_outstanding),
+        ticket_feed(*revocation_feed, ticket_guard),
         ticket_health(ticket_guard),
-        admin_service(admin, policy_admin, *executor, admin_guard),
+        admin_service(admin, importer, policy_admin, *executor, admin_guard),
         operation_service({settings, parts.store, parts.kek, *audit, parts.clock, parts.random,
                            *executor, admin_guard}),
+        revocation_service(revocation_admin, *executor, admin_guard),
+        admin_feed(*revocation_feed, admin_guard),
         admin_health(admin_guard),
-        reflection({kAdminService, kOperationService, kHealthService, kReflectionService},
+        reflection({kAdminService, kOperationService, kRevocationAdmin, kRevocationFeed,
+                    kHealthService, kReflectionService},
                    admin_guard),
         health(std::make_unique<HealthMonitor>(
             HealthSettings{given.health_interval, given.refuse_without_audit},
@@ -102,8 +129,10 @@ struct KmsServer::Impl {
                                  parts.log, parts.metrics},
             [this](const HealthReport& report) { tell_health(report); })) {
     if (parts.metrics == nullptr) return;
-    state_metrics.emplace(*parts.metrics, StateMetrics::Parts{*executor, keys, *limiter,
-                                                              parts.replay, given.database});
+    state_metrics.emplace(
+        *parts.metrics,
+        StateMetrics::Parts{*executor, *pk_executor, keys, *limiter, parts.replay, parts.store,
+                            *revocations, *revocation_feed, given.database});
   }
 
   void tell_health(const HealthReport& report) {
@@ -123,20 +152,29 @@ struct KmsServer::Impl {
   const bool plaintext_tickets;
   KeyDirectory keys;
   Policy policy;
+  std::unique_ptr<RevocationFeed> revocation_feed;
+  std::unique_ptr<RevocationBook> revocations;  // wakes the feed
   std::unique_ptr<RateLimiter> limiter;
   std::unique_ptr<Audit> audit;
   std::unique_ptr<StoreExecutor> executor;
+  std::unique_ptr<PkKeeper> pk;
+  std::unique_ptr<StoreExecutor> pk_executor;
   TicketHandler handler;
   IdentityAdmin admin;
+  IdentityImport importer;
   PolicyAdmin policy_admin;
+  RevocationAdmin revocation_admin;
   std::unique_ptr<TpkRotation> rotation;
   std::unique_ptr<rpc::UnixListener> admin_socket;
   rpc::Guard ticket_guard;
   rpc::Guard admin_guard;
   TicketService ticket_service;
+  RevocationFeedService ticket_feed;
   rpc::HealthService ticket_health;
   IdentityAdminService admin_service;
   KmsOperationService operation_service;
+  RevocationAdminService revocation_service;
+  RevocationFeedService admin_feed;
   rpc::HealthService admin_health;
   rpc::ReflectionService reflection;
   std::unique_ptr<HealthMonitor> health;
@@ -156,16 +194,23 @@ Result<std::unique_ptr<KmsServer>> KmsServer::start(const Settings& settings,
     socket = TRY(rpc::UnixListener::open(settings.admin_socket, uids_of(settings.roles)));
   }
   auto limiter = TRY(RateLimiter::make(settings.limits, parts.random));
-  std::unique_ptr<KmsServer> server(new KmsServer(std::make_unique<Impl>(
-      settings, parts, std::move(audit), std::move(socket), std::move(limiter))));
+  auto pk = TRY(
+      PkKeeper::open(settings.pk, settings.connections.reload_interval, {parts.clock, parts.log}));
+  auto feed = std::make_unique<RevocationFeed>(parts.store, parts.log, settings.revocation_feed);
+  auto book = TRY(RevocationBook::open(parts.store, parts.clock, Deadline::in(kLoadTime),
+                                       [feed = feed.get()] { feed->wake(); }));
+  std::unique_ptr<KmsServer> server(new KmsServer(
+      std::make_unique<Impl>(settings, parts, std::move(audit), std::move(socket),
+                             std::move(limiter), std::move(pk), std::move(feed), std::move(book))));
   Impl& impl = *server->impl_;
 
   rpc::ServerOptions tickets = server_options(settings.connections);
   auto ticket_tls = TRY(ticket_credentials(settings, parts.plaintext_tickets));
   tickets.listeners.push_back({kTickets, settings.ticket_address, std::move(ticket_tls)});
-  tickets.services = {&impl.ticket_service, &impl.ticket_health};
+  tickets.services = {&impl.ticket_service, &impl.ticket_feed, &impl.ticket_health};
   impl.ticket_server = TRY(rpc::Server::start(tickets));
   impl.ticket_service.set_drain(impl.ticket_server->drain());
+  impl.ticket_feed.set_drain(impl.ticket_server->drain());
   impl.ticket_health.set_drain(impl.ticket_server->drain());
 
   rpc::ServerOptions admin = server_options(settings.connections);
@@ -174,10 +219,12 @@ Result<std::unique_ptr<KmsServer>> KmsServer::start(const Settings& settings,
     admin.listeners.push_back({kAdmin, *settings.admin_address, std::move(admin_tls)});
   }
   admin.unix_listener = impl.admin_socket.get();
-  admin.services = {&impl.admin_service, &impl.operation_service, &impl.admin_health,
-                    &impl.reflection};
+  admin.services = {&impl.admin_service, &impl.operation_service, &impl.revocation_service,
+                    &impl.admin_feed,    &impl.admin_health,      &impl.reflection};
   impl.admin_server = TRY(rpc::Server::start(admin));
+  impl.admin_feed.set_drain(impl.admin_server->drain());
   impl.admin_health.set_drain(impl.admin_server->drain());
+  impl.revocation_feed->start();
   impl.health->start();
   return server;
 }
@@ -188,6 +235,7 @@ KmsServer::~KmsServer() {
   // else must outlive both.
   impl_->health.reset();
   impl_->rotation.reset();
+  impl_->pk_executor.reset();
   impl_->executor.reset();
   impl_->audit.reset();
 }
@@ -207,6 +255,7 @@ HealthReport KmsServer::health() const { return impl_->health->report(); }
 
 void KmsServer::reload(const Settings& settings) {
   impl_->limiter->configure(settings.limits);
+  impl_->pk->reload(settings.pk);
   impl_->ticket_guard.replace(ticket_method_rules(
       settings.roles, impl_->settings.require_client_certificate, impl_->plaintext_tickets));
   impl_->admin_guard.replace(admin_method_rules(settings.roles));

@@ -50,7 +50,8 @@ class KmsServer {
   // Whether it can do its work now, and if not, why.
   HealthReport health() const;
 
-  // Takes over what can change while it runs (reload.h). By the thread that starts and stops it.
+  // Takes over what can change while it runs (reload.h), and reads the files of [pk] again. By the
+  // thread that starts and stops it.
   void reload(const Settings& settings);
 
   // Phase 1: takes no new work and answers what is in flight, for at most Settings::drain_time;

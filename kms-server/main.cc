@@ -124,6 +124,8 @@ Result<void> serve(const RunOptions& options, const Settings& settings,
   SqliteStoreOptions store_options;
   store_options.path = settings.database;
   store_options.max_waiting_changes = settings.store_max_waiting;
+  store_options.max_revoked_tickets = settings.max_revoked_tickets;
+  store_options.max_revocation_log = settings.max_revocation_log;
   auto store = SqliteStore::open(store_options, kek, clock);
   if (!store) {
     return std::unexpected(std::move(store).error().with_context(settings.database.string()));

@@ -239,8 +239,7 @@ std::expected<Granted, Denial> Policy::grant(const PolicyBook& book,
 std::expected<void, Denial> Policy::check_self_issued(const EffectivePolicy& rules,
                                                       const mikey::TicketPolicy& ticket,
                                                       const mikey::Timestamp& issued_at,
-                                                      const OpenIdentity& owner,
-                                                      WallTime now) const {
+                                                      const OpenIdentity& owner) const {
   if (ticket.flags.has(TicketFlag::d_kms_generated)) {
     return deny("mode3_d", "a ticket under a shared TPK must not claim to come from the KMS",
                 ErrorNo::invalid_ticket);
@@ -265,9 +264,6 @@ std::expected<void, Denial> Policy::check_self_issued(const EffectivePolicy& rul
   if (!ticket.tre) {
     return deny("mode3_end", "the ticket has no end of validity", ErrorNo::invalid_ticket);
   }
-  if (!issued_at.is_time() || issued_at.to_wall_time() > now + settings_.clock_skew) {
-    return deny("mode3_issued", "the ticket was issued in the future", ErrorNo::invalid_ticket);
-  }
   const auto longest = rules.get(&PolicyRule::max_validity);
   if (ticket.tre->to_wall_time() >
       issued_at.to_wall_time() + longest.value + settings_.clock_skew) {
@@ -289,8 +285,12 @@ std::expected<Resolvable, Denial> Policy::resolve(
   if (ticket.idr_kms && *ticket.idr_kms != kms_) {
     return deny("other_kms", "the ticket names another KMS", ErrorNo::invalid_ticket);
   }
+  // A T of the issuer's own choosing must not outlive what counts from T on.
+  if (!issued_at.is_time() || issued_at.to_wall_time() > now + settings_.clock_skew) {
+    return deny("issued", "the ticket was issued in the future", ErrorNo::invalid_ticket);
+  }
   if (owner != nullptr) {
-    if (auto allowed = check_self_issued(effective(book, *owner), ticket, issued_at, *owner, now);
+    if (auto allowed = check_self_issued(effective(book, *owner), ticket, issued_at, *owner);
         !allowed) {
       return std::unexpected(allowed.error());
     }

@@ -80,7 +80,7 @@ class Policy {
   std::expected<void, Denial> check_self_issued(const EffectivePolicy& effective,
                                                 const mikey::TicketPolicy& ticket,
                                                 const mikey::Timestamp& issued_at,
-                                                const OpenIdentity& owner, WallTime now) const;
+                                                const OpenIdentity& owner) const;
 
   const PolicySettings settings_;
   const mikey::Identity kms_;

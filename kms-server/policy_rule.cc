@@ -14,7 +14,6 @@ using namespace std::chrono_literals;
 
 constexpr std::uint32_t kMaxKeysInTicket = 32;
 constexpr std::chrono::milliseconds kShortest = 1min;
-constexpr std::chrono::milliseconds kLongest = std::chrono::hours{24 * 366};
 
 Result<std::string> canonical_subject(RuleScope scope, const std::string& subject) {
   switch (scope) {
@@ -77,7 +76,7 @@ Result<void> check_names(std::string_view name, const std::optional<PolicyRule::
 
 Result<void> check_validity(std::string_view name,
                             const std::optional<std::chrono::milliseconds>& value) {
-  if (!value || (*value >= kShortest && *value <= kLongest)) return {};
+  if (!value || (*value >= kShortest && *value <= kLongestValidity)) return {};
   return fail(Category::malformed, fmt::format("{}: from one minute to 366 days", name));
 }
 

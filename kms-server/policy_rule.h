@@ -23,6 +23,8 @@ enum class RuleScope : std::uint8_t { identity = 1, group = 2, domain = 3, every
 
 inline constexpr std::size_t kMaxRules = 10'000;  // one more is a conflict
 inline constexpr std::size_t kMaxRuleListEntries = 256;
+// Of a ticket: no rule and no setting allows more.
+inline constexpr std::chrono::hours kLongestValidity{24 * 366};
 
 // Names in the lists.
 inline constexpr const char* kTicketType3gpp = "3gpp";    // 2/1/1

@@ -137,36 +137,38 @@ RateLimiter::Slot& RateLimiter::find_or_make(std::span<Slot> set, const Key& key
   return slot;
 }
 
-RateLimiter::Wait RateLimiter::take(Slot& slot, const Rate& rate, SteadyTime now) {
+RateLimiter::Wait RateLimiter::take(Slot& slot, const Rate& rate, SteadyTime now, double cost) {
+  cost = std::min(cost, rate.burst);
   slot.tokens = tokens_at(slot.tokens, slot.updated, rate, now);
   slot.updated = now;
-  if (slot.tokens >= 1) {
-    slot.tokens -= 1;
+  if (slot.tokens >= cost) {
+    slot.tokens -= cost;
     return std::nullopt;
   }
   return milliseconds(
-      static_cast<std::int64_t>(std::ceil((1 - slot.tokens) / rate.per_second * 1000)));
+      static_cast<std::int64_t>(std::ceil((cost - slot.tokens) / rate.per_second * 1000)));
 }
 
 RateLimiter::Wait RateLimiter::take(Kind kind, std::string_view name, Rate LimitSettings::* rate,
-                                    SteadyTime now) {
+                                    SteadyTime now, MessageKind message) {
   const Key key = key_of(kind, name);
   Shard& shard = shards_[key.place % kShards];
   const std::lock_guard lock(shard.mutex);
   const Rate& limit = settings_.*rate;
   if (limit.per_second <= 0) return std::nullopt;
-  return take(find_or_make(set_of(shard, key), key, now), limit, now);
+  return take(find_or_make(set_of(shard, key), key, now), limit, now, cost_of(message));
 }
 
-RateLimiter::Wait RateLimiter::message(std::string_view address, SteadyTime now) {
+RateLimiter::Wait RateLimiter::message(std::string_view address, SteadyTime now, MessageKind kind) {
   // The peer first: one that is over its own limit must not use up what is there for all.
-  if (const Wait wait = take(Kind::peer, without_port(address), &LimitSettings::per_peer, now)) {
+  if (const Wait wait =
+          take(Kind::peer, without_port(address), &LimitSettings::per_peer, now, kind)) {
     return wait;
   }
   if (!limits_overall_.load(std::memory_order_relaxed)) return std::nullopt;
   const std::lock_guard lock(overall_mutex_);
   if (settings_.overall.per_second <= 0) return std::nullopt;
-  return take(overall_, settings_.overall, now);
+  return take(overall_, settings_.overall, now, cost_of(kind));
 }
 
 RateLimiter::Wait RateLimiter::authenticated(std::string_view identity, SteadyTime now) {

@@ -40,6 +40,9 @@ struct LimitSettings {
   // The first wait; each further failure doubles it.
   std::chrono::milliseconds first_backoff{1000};
   std::chrono::milliseconds longest_backoff{60'000};
+  // What a message of the public-key variants counts as: so many others, but no more than fit at
+  // once.
+  double public_key_cost = 20;
   std::size_t slots = 65'536;  // of the table, 48 octets each
 };
 
@@ -57,8 +60,9 @@ class RateLimiter {
   static Result<std::unique_ptr<RateLimiter>> make(const LimitSettings& settings,
                                                    RandomSource& random);
 
+  enum class MessageKind : std::uint8_t { plain, public_key };
   // A message came from `address` (as gRPC writes it: "ipv4:192.0.2.1:40000").
-  Wait message(std::string_view address, SteadyTime now);
+  Wait message(std::string_view address, SteadyTime now, MessageKind kind = MessageKind::plain);
   // It claims to be from `identity`: is this pair backing off?
   struct Attempt {
     Wait wait;
@@ -103,9 +107,13 @@ class RateLimiter {
   Slot& find_or_make(std::span<Slot> set, const Key& key, SteadyTime now) const;
   // The slot of the set that limits least.
   Slot& least_limiting(std::span<Slot> set, SteadyTime now) const;
-  static Wait take(Slot& slot, const Rate& rate, SteadyTime now);
+  static Wait take(Slot& slot, const Rate& rate, SteadyTime now, double cost = 1);
   // `rate`: which one of the settings.
-  Wait take(Kind kind, std::string_view name, Rate LimitSettings::* rate, SteadyTime now);
+  Wait take(Kind kind, std::string_view name, Rate LimitSettings::* rate, SteadyTime now,
+            MessageKind message = MessageKind::plain);
+  double cost_of(MessageKind message) const {
+    return message == MessageKind::public_key ? settings_.public_key_cost : 1;
+  }
 
   // Written under all the mutexes of this class, so read under any of them.
   LimitSettings settings_;

@@ -17,6 +17,8 @@ constexpr std::int64_t kMinReplayCapacity = 1024;
 constexpr std::int64_t kMaxReplayCapacity = std::int64_t{1} << 26;
 constexpr std::int64_t kMaxOutstanding = 65'536;
 constexpr std::int64_t kMaxKeysInTicket = 32;
+constexpr std::int64_t kMaxRevocations = 1'000'000;
+constexpr std::int64_t kMaxSubscribers = 65'536;
 
 void read_store(service::Config& config, Settings& settings) {
   settings.database = config.required_path("store.database");
@@ -59,8 +61,8 @@ void read_policy(service::Config& config, Settings& settings) {
   policy.allow_reuse = config.boolean("policy.allow_reuse", true);
   policy.max_keys =
       static_cast<std::size_t>(config.integer("policy.max_keys", 4, 1, kMaxKeysInTicket));
-  policy.max_validity = config.duration("policy.max_validity", 24h, 1min, 24h * 366);
-  policy.default_validity = config.duration("policy.default_validity", 24h, 1min, 24h * 366);
+  policy.max_validity = config.duration("policy.max_validity", 24h, 1min, kLongestValidity);
+  policy.default_validity = config.duration("policy.default_validity", 24h, 1min, kLongestValidity);
   policy.start_margin = config.duration("policy.start_margin", 5min, 0s, 24h);
   policy.clock_skew = settings.clock_skew;
   if (policy.default_validity > policy.max_validity) {
@@ -83,8 +85,28 @@ void read_limits(service::Config& config, Settings& settings) {
       static_cast<std::size_t>(config.integer("limits.free_failures", 10, 0, 1'000'000));
   limits.first_backoff = config.duration("limits.first_backoff", 1s, 1ms, 1h);
   limits.longest_backoff = config.duration("limits.longest_backoff", 1min, 1ms, 24h);
+  limits.public_key_cost =
+      static_cast<double>(config.integer("limits.public_key_cost", 20, 1, 10'000));
   if (limits.longest_backoff < limits.first_backoff) {
     config.fault("limits.longest_backoff", "is shorter than limits.first_backoff");
+  }
+}
+
+void read_pk(service::Config& config, PkSettings& pk) {
+  pk.enabled = config.boolean("pk.enabled", false);
+  pk.certificate = config.path("pk.certificate", {});
+  pk.private_key = config.path("pk.private_key", {});
+  pk.previous_certificate = config.path("pk.previous_certificate", {});
+  pk.previous_private_key = config.path("pk.previous_private_key", {});
+  pk.trust_anchors = config.path("pk.trust_anchors", {});
+  pk.crl = config.path("pk.crl", {});
+  pk.threads = static_cast<std::size_t>(config.integer("pk.threads", 2, 1, kMaxThreads));
+  pk.max_waiting = static_cast<std::size_t>(config.integer("pk.max_waiting", 64, 1, kMaxWaiting));
+  if (!pk.enabled) return;
+  if (pk.certificate.empty()) config.fault("pk.certificate", "is needed: senders encrypt for it");
+  if (pk.private_key.empty()) config.fault("pk.private_key", "is needed to open envelope keys");
+  if (pk.previous_certificate.empty() != pk.previous_private_key.empty()) {
+    config.fault("pk.previous_private_key", "and pk.previous_certificate are a pair: set both");
   }
 }
 
@@ -96,6 +118,18 @@ void read_tpk(service::Config& config, Settings& settings) {
                  "must be longer than policy.max_validity: tickets under a retired key resolve "
                  "until they expire");
   }
+}
+
+void read_revocation(service::Config& config, Settings& settings) {
+  settings.max_revoked_tickets = static_cast<std::size_t>(
+      config.integer("revocation.max_tickets", 100'000, 1, kMaxRevocations));
+  settings.max_revocation_log =
+      static_cast<std::size_t>(config.integer("revocation.max_log", 10'000, 1, kMaxRevocations));
+  RevocationFeedSettings& feed = settings.revocation_feed;
+  feed.max_subscribers = static_cast<std::size_t>(
+      config.integer("revocation.max_subscribers", 256, 1, kMaxSubscribers));
+  feed.heartbeat = config.duration("revocation.heartbeat", 15s, 100ms, 10min);
+  feed.store_timeout = settings.store_timeout;
 }
 
 TlsFiles read_tls(service::Config& config, const std::string& section) {
@@ -131,6 +165,7 @@ void read_roles(service::Config& config, Roles& roles) {
   roles.operators = read_role(config, "roles.operator");
   roles.auditor = read_role(config, "roles.auditor");
   roles.ticket_client = config.strings("roles.ticket_client", {});
+  roles.watcher = config.strings("roles.watcher", {});
 }
 
 bool names_a_certificate(const Roles& roles) {
@@ -188,6 +223,8 @@ Result<Settings> read_settings(service::Config& config) {
   read_policy(config, settings);
   read_tpk(config, settings);
   read_limits(config, settings);
+  read_pk(config, settings.pk);
+  read_revocation(config, settings);
 
   settings.ticket_address = config.address("tickets.listen", settings.ticket_address).to_string();
   settings.ticket_tls = read_tls(config, "tickets");

@@ -12,8 +12,10 @@
 #include "kms-server/access.h"
 #include "kms-server/audit.h"
 #include "kms-server/kek_source.h"
+#include "kms-server/pk_material.h"
 #include "kms-server/policy.h"
 #include "kms-server/rate_limiter.h"
+#include "kms-server/revocation_feed.h"
 #include "kms-server/tpk_rotation.h"
 #include "mikey/payload/identity.h"
 #include "service/config.h"
@@ -63,6 +65,11 @@ struct Settings {
   PolicySettings policy;
   TpkSchedule tpk;
   LimitSettings limits;
+  PkSettings pk;
+
+  std::size_t max_revoked_tickets = 100'000;
+  std::size_t max_revocation_log = 10'000;
+  RevocationFeedSettings revocation_feed;
 
   std::string ticket_address = "127.0.0.1:7443";
   TlsFiles ticket_tls;

@@ -7,15 +7,16 @@ std::int64_t to_ms(WallTime time) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
 }
 
+Result<std::int64_t> next_sequence(SqliteDatabase& db) {
+  SqliteStatement counter =
+      TRY(db.prepare("UPDATE change_counter SET value = value + 1 WHERE only_row = 1 "
+                     "RETURNING value"));
+  if (!TRY(counter.step())) return fail(Category::internal, "the change counter is gone");
+  return counter.integer(0);
+}
+
 Result<std::int64_t> next_change(SqliteDatabase& db, ChangeSubject subject, Bytes key) {
-  std::int64_t sequence = 0;
-  {
-    SqliteStatement counter =
-        TRY(db.prepare("UPDATE change_counter SET value = value + 1 WHERE only_row = 1 "
-                       "RETURNING value"));
-    if (!TRY(counter.step())) return fail(Category::internal, "the change counter is gone");
-    sequence = counter.integer(0);
-  }
+  const std::int64_t sequence = TRY(next_sequence(db));
   SqliteStatement insert = TRY(
       db.prepare("INSERT OR REPLACE INTO changes (sequence, subject, key) VALUES (?1, ?2, ?3)"));
   TRY(insert.bind(1, sequence)

@@ -9,7 +9,9 @@ namespace keystub::kms::sql {
 WallTime from_ms(std::int64_t ms);
 std::int64_t to_ms(WallTime time);
 
-// The next change sequence, entered as the newest change of `key`.
+// The next change sequence.
+Result<std::int64_t> next_sequence(SqliteDatabase& db);
+// The same, entered as the newest change of `key`.
 Result<std::int64_t> next_change(SqliteDatabase& db, ChangeSubject subject, Bytes key);
 
 // Those after `after`, oldest first.

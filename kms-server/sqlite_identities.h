@@ -12,8 +12,11 @@ namespace keystub::kms::sql {
 // `uri` is any URI of the identity.
 Result<Identity> select_identity(SqliteDatabase& db, std::string_view uri);
 Result<Identity> select_identity_of_psk(SqliteDatabase& db, Bytes psk_id);
+Result<Identity> select_owner(SqliteDatabase& db, std::string_view uri);
 Result<IdentityPage> select_identities(SqliteDatabase& db, std::string_view prefix,
                                        std::string_view after, std::size_t limit);
+Result<IdentityPage> select_groups(SqliteDatabase& db, std::string_view prefix,
+                                   std::string_view after, std::size_t limit);
 Result<MemberPage> select_members(SqliteDatabase& db, std::string_view group,
                                   std::string_view after, std::size_t limit);
 

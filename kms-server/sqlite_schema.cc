@@ -145,6 +145,32 @@ CREATE TABLE imports (
   updated_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 )sql",
+    // An export begins with the groups: they are found without a walk over all identities.
+    R"sql(
+CREATE INDEX identities_of_kind_group ON identities (uri) WHERE kind = 4;
+)sql",
+    // Revocations (revocation.h), one row per subject. Of those up to the floor some are gone; what
+    // was suspended or revoked before this table was never in it.
+    R"sql(
+CREATE TABLE revocations (
+  sequence INTEGER PRIMARY KEY,
+  kind INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 4),
+  subject BLOB NOT NULL,
+  time_ms INTEGER NOT NULL,
+  limit_ms INTEGER,
+  aliases TEXT NOT NULL,
+  owned_patterns TEXT NOT NULL,
+  UNIQUE (kind, subject)
+) STRICT;
+CREATE INDEX revoked_tickets_by_limit ON revocations (limit_ms) WHERE kind = 1;
+CREATE INDEX revocation_log ON revocations (sequence) WHERE kind >= 3;
+
+CREATE TABLE revocation_floor (
+  only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+  value INTEGER NOT NULL
+) STRICT;
+INSERT INTO revocation_floor SELECT 1, value FROM change_counter;
+)sql",
 };
 
 Result<void> snapshot(SqliteDatabase& database, const std::filesystem::path& path,

@@ -7,7 +7,9 @@
 #include "kms-server/files.h"
 #include "kms-server/sqlite_changes.h"
 #include "kms-server/sqlite_identities.h"
+#include "kms-server/sqlite_imports.h"
 #include "kms-server/sqlite_policy.h"
+#include "kms-server/sqlite_revocations.h"
 #include "kms-server/sqlite_schema.h"
 #include "kms-server/sqlite_tpks.h"
 #include "kms-server/sqlite_wrapped_keys.h"
@@ -119,8 +121,8 @@ void SqliteStore::write_loop() {
   }
 }
 
-Result<std::vector<Change>> SqliteStore::run_batch(std::vector<std::shared_ptr<Waiting>>& batch,
-                                                   std::vector<Result<void>>& results) {
+Result<SqliteStore::Committed> SqliteStore::run_batch(std::vector<std::shared_ptr<Waiting>>& batch,
+                                                      std::vector<Result<void>>& results) {
   TRY(writer_->execute("BEGIN IMMEDIATE"));
   for (std::size_t i = 0; i < batch.size(); ++i) {
     if (batch[i]->deadline.passed()) {
@@ -131,20 +133,29 @@ Result<std::vector<Change>> SqliteStore::run_batch(std::vector<std::shared_ptr<W
     results[i] = batch[i]->statements(*writer_);
     TRY(writer_->execute(results[i] ? "RELEASE one" : "ROLLBACK TO one; RELEASE one"));
   }
-  std::vector<Change> changes =
-      TRY(sql::select_changes(*writer_, newest_change_, std::numeric_limits<std::int64_t>::max()));
+  constexpr std::int64_t kAll = std::numeric_limits<std::int64_t>::max();
+  Committed committed;
+  committed.changes = TRY(sql::select_changes(*writer_, newest_change_, kAll));
+  committed.revocations = TRY(sql::select_new_revocations(*writer_, newest_change_));
+  if (!committed.revocations.empty()) {
+    TRY(sql::trim_revocation_log(*writer_, options_.max_revocation_log));
+  }
+  committed.newest = TRY(sql::newest_sequence(*writer_));
   TRY(writer_->execute("COMMIT"));
-  return changes;
+  return committed;
 }
 
 void SqliteStore::commit_together(std::vector<std::shared_ptr<Waiting>>& batch) {
   std::vector<Result<void>> results(batch.size());
-  const auto changes = run_batch(batch, results);
-  if (changes) {
+  const auto committed = run_batch(batch, results);
+  if (committed) {
     const std::lock_guard lock(listener_mutex_);
-    for (const Change& change : *changes) {
-      newest_change_ = static_cast<std::int64_t>(change.sequence);
-      if (listener_) listener_(change);
+    newest_change_ = committed->newest;
+    if (listener_) {
+      for (const Change& change : committed->changes) listener_(change);
+    }
+    if (revocation_listener_) {
+      for (const Revocation& revocation : committed->revocations) revocation_listener_(revocation);
     }
   } else {
     (void)writer_->execute("ROLLBACK");
@@ -153,7 +164,7 @@ void SqliteStore::commit_together(std::vector<std::shared_ptr<Waiting>>& batch) 
   const std::lock_guard lock(mutex_);
   for (std::size_t i = 0; i < batch.size(); ++i) {
     // Nothing of a transaction that did not commit happened.
-    if (!changes && results[i]) results[i] = std::unexpected(changes.error());
+    if (!committed && results[i]) results[i] = std::unexpected(committed.error());
     batch[i]->result = std::move(results[i]);
   }
 }
@@ -161,6 +172,11 @@ void SqliteStore::commit_together(std::vector<std::shared_ptr<Waiting>>& batch) 
 void SqliteStore::on_change(Listener listener) {
   const std::lock_guard lock(listener_mutex_);
   listener_ = std::move(listener);
+}
+
+void SqliteStore::on_revocation(RevocationListener listener) {
+  const std::lock_guard lock(listener_mutex_);
+  revocation_listener_ = std::move(listener);
 }
 
 // The statements run later, on the writer thread: they own what they are given.
@@ -270,6 +286,20 @@ Result<Identity> SqliteStore::remove_member(std::string_view group, std::string_
       deadline);
 }
 
+Result<ImportOutcome> SqliteStore::import_batch(ImportBatch batch, Deadline deadline) {
+  return change_for<ImportOutcome>(
+      [batch = std::move(batch), now = now_ms()](SqliteDatabase& db) {
+        return sql::import_batch(db, batch, now);
+      },
+      deadline);
+}
+
+Result<void> SqliteStore::forget_import(std::string_view import_id, Deadline deadline) {
+  return change(
+      [id = std::string(import_id)](SqliteDatabase& db) { return sql::forget_import(db, id); },
+      deadline);
+}
+
 Result<Identity> SqliteStore::share_tpk(std::string_view uri, WrappedKey tpk, Deadline deadline) {
   return change_for<Identity>([uri = std::string(uri), tpk = std::move(tpk), now = now_ms()](
                                   SqliteDatabase& db) { return sql::share_tpk(db, uri, tpk, now); },
@@ -332,6 +362,23 @@ Result<std::size_t> SqliteStore::replace_keys(std::vector<RewrappedKey> keys, De
       deadline);
 }
 
+Result<Revocation> SqliteStore::revoke_ticket(Bytes ticket_id, WallTime needed_until,
+                                              Deadline deadline) {
+  return change_for<Revocation>(
+      [id = to_vector(ticket_id), until = sql::to_ms(needed_until),
+       most = options_.max_revoked_tickets,
+       now = now_ms()](SqliteDatabase& db) { return sql::revoke_ticket(db, id, until, most, now); },
+      deadline);
+}
+
+Result<Revocation> SqliteStore::revoke_tickets_before(WallTime time, Deadline deadline) {
+  return change_for<Revocation>(
+      [before = sql::to_ms(time), now = now_ms()](SqliteDatabase& db) {
+        return sql::revoke_tickets_before(db, before, now);
+      },
+      deadline);
+}
+
 // ---------------------------------------------------------------------------------------- reading
 
 template <class T>
@@ -376,11 +423,27 @@ Result<Identity> SqliteStore::find_by_psk_id(Bytes psk_id, Deadline deadline) {
       deadline, [&](SqliteDatabase& db) { return sql::select_identity_of_psk(db, psk_id); });
 }
 
+Result<Identity> SqliteStore::find_owner(std::string_view uri, Deadline deadline) {
+  return read<Identity>(deadline, [&](SqliteDatabase& db) { return sql::select_owner(db, uri); });
+}
+
 Result<IdentityPage> SqliteStore::list(std::string_view prefix, std::string_view after,
                                        std::size_t limit, Deadline deadline) {
   return read<IdentityPage>(deadline, [&](SqliteDatabase& db) {
     return sql::select_identities(db, prefix, after, limit);
   });
+}
+
+Result<IdentityPage> SqliteStore::list_groups(std::string_view prefix, std::string_view after,
+                                              std::size_t limit, Deadline deadline) {
+  return read<IdentityPage>(
+      deadline, [&](SqliteDatabase& db) { return sql::select_groups(db, prefix, after, limit); });
+}
+
+Result<std::uint64_t> SqliteStore::next_import_batch(std::string_view import_id,
+                                                     Deadline deadline) {
+  return read<std::uint64_t>(
+      deadline, [&](SqliteDatabase& db) { return sql::select_next_batch(db, import_id); });
 }
 
 Result<MemberPage> SqliteStore::list_members(std::string_view group, std::string_view after,
@@ -413,6 +476,13 @@ Result<std::vector<StoredKey>> SqliteStore::list_keys(KeyTable table, Bytes afte
                                                       std::size_t limit, Deadline deadline) {
   return read<std::vector<StoredKey>>(deadline, [&](SqliteDatabase& db) {
     return sql::select_keys(db, table, after, static_cast<std::int64_t>(limit));
+  });
+}
+
+Result<RevocationPage> SqliteStore::revocations_since(std::uint64_t sequence, std::size_t limit,
+                                                      Deadline deadline) {
+  return read<RevocationPage>(deadline, [&](SqliteDatabase& db) {
+    return sql::select_revocations(db, static_cast<std::int64_t>(sequence), limit);
   });
 }
 

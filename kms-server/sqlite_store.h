@@ -4,7 +4,8 @@
 // the changes that wait and commits them together (group commit), each under a savepoint of its
 // own so that one that fails takes nothing with it. Readers have connections of their own and
 // never wait for the writer. The schema and its migrations are described in sqlite_schema.h, the
-// statements stand in sqlite_identities.h, sqlite_tpks.h, sqlite_policy.h and
+// statements stand in sqlite_identities.h, sqlite_imports.h, sqlite_tpks.h, sqlite_policy.h,
+// sqlite_revocations.h and
 // sqlite_wrapped_keys.h.
 #pragma once
 
@@ -25,6 +26,10 @@ namespace keystub::kms {
 struct SqliteStoreOptions {
   std::filesystem::path path;
   std::size_t max_waiting_changes = 1024;  // more are refused with busy
+  // Tickets that may be revoked one by one at the same time; more are refused with busy.
+  std::size_t max_revoked_tickets = 100'000;
+  // Revocations of identities and TPKs that are kept; the oldest go first.
+  std::size_t max_revocation_log = 10'000;
 };
 
 class SqliteStore final : public IdentityStore {
@@ -44,8 +49,11 @@ class SqliteStore final : public IdentityStore {
                           Deadline deadline) override;
   Result<Identity> find(std::string_view uri, Deadline deadline) override;
   Result<Identity> find_by_psk_id(Bytes psk_id, Deadline deadline) override;
+  Result<Identity> find_owner(std::string_view uri, Deadline deadline) override;
   Result<IdentityPage> list(std::string_view prefix, std::string_view after, std::size_t limit,
                             Deadline deadline) override;
+  Result<IdentityPage> list_groups(std::string_view prefix, std::string_view after,
+                                   std::size_t limit, Deadline deadline) override;
   Result<Identity> set_state(std::string_view uri, IdentityState state, Deadline deadline) override;
   Result<void> remove(std::string_view uri, Deadline deadline) override;
   Result<Identity> set_psk(std::string_view uri, WrappedPsk psk, Deadline deadline) override;
@@ -68,6 +76,9 @@ class SqliteStore final : public IdentityStore {
                                  Deadline deadline) override;
   Result<MemberPage> list_members(std::string_view group, std::string_view after, std::size_t limit,
                                   Deadline deadline) override;
+  Result<ImportOutcome> import_batch(ImportBatch batch, Deadline deadline) override;
+  Result<std::uint64_t> next_import_batch(std::string_view import_id, Deadline deadline) override;
+  Result<void> forget_import(std::string_view import_id, Deadline deadline) override;
   Result<Identity> share_tpk(std::string_view uri, WrappedKey tpk, Deadline deadline) override;
   Result<std::size_t> unshare_tpk(std::string_view uri, Bytes tpk_id, Deadline deadline) override;
   Result<Tpk> add_tpk(WrappedKey tpk, TpkState state, Deadline deadline) override;
@@ -85,12 +96,24 @@ class SqliteStore final : public IdentityStore {
   Result<std::vector<StoredKey>> list_keys(KeyTable table, Bytes after, std::size_t limit,
                                            Deadline deadline) override;
   Result<std::size_t> replace_keys(std::vector<RewrappedKey> keys, Deadline deadline) override;
+  Result<Revocation> revoke_ticket(Bytes ticket_id, WallTime needed_until,
+                                   Deadline deadline) override;
+  Result<Revocation> revoke_tickets_before(WallTime time, Deadline deadline) override;
+  Result<RevocationPage> revocations_since(std::uint64_t sequence, std::size_t limit,
+                                           Deadline deadline) override;
   Result<std::vector<Change>> changes_since(std::uint64_t sequence, std::size_t limit,
                                             Deadline deadline) override;
   void on_change(Listener listener) override;
+  void on_revocation(RevocationListener listener) override;
 
  private:
   struct Waiting;
+  // What a transaction that is committed has to tell.
+  struct Committed {
+    std::vector<Change> changes;
+    std::vector<Revocation> revocations;
+    std::int64_t newest = 0;
+  };
   using Statements = std::function<Result<void>(SqliteDatabase&)>;
 
   SqliteStore(SqliteStoreOptions options, const Clock& clock,
@@ -104,8 +127,8 @@ class SqliteStore final : public IdentityStore {
   Result<T> change_for(std::function<Result<T>(SqliteDatabase&)> statements, Deadline deadline);
   void write_loop();
   void commit_together(std::vector<std::shared_ptr<Waiting>>& batch);
-  Result<std::vector<Change>> run_batch(std::vector<std::shared_ptr<Waiting>>& batch,
-                                        std::vector<Result<void>>& results);
+  Result<Committed> run_batch(std::vector<std::shared_ptr<Waiting>>& batch,
+                              std::vector<Result<void>>& results);
 
   // Runs `query` in one read transaction of a connection that is this thread's for the time.
   template <class T>
@@ -121,9 +144,10 @@ class SqliteStore final : public IdentityStore {
 
   std::mutex listener_mutex_;
   Listener listener_;
+  RevocationListener revocation_listener_;
 
   std::unique_ptr<SqliteDatabase> writer_;  // the writer thread's alone, as is newest_change_
-  std::int64_t newest_change_;              // that the listener has heard of
+  std::int64_t newest_change_;              // that the listeners have heard of
   std::mutex mutex_;
   std::condition_variable work_;
   std::deque<std::shared_ptr<Waiting>> waiting_;

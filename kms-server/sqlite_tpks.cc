@@ -1,5 +1,7 @@
 #include "kms-server/sqlite_tpks.h"
 
+#include "kms-server/sqlite_revocations.h"
+
 namespace keystub::kms::sql {
 namespace {
 
@@ -121,6 +123,7 @@ Result<Tpk> set_tpk_state(SqliteDatabase& db, Bytes tpk_id, TpkState state, std:
   TRY(check_tpk_step(before.state, state));
   if (state == TpkState::active) TRY(retire_active_tpk(db, now));
   TRY(update_tpk_state(db, tpk_id, state, now));
+  if (state == TpkState::revoked) TRY(enter_revoked_tpk(db, tpk_id, now));
   return select_tpk(db, tpk_id);
 }
 

@@ -5,6 +5,8 @@
 
 #include "kms-server/key_directory.h"
 #include "kms-server/rate_limiter.h"
+#include "kms-server/revocation_book.h"
+#include "kms-server/revocation_feed.h"
 #include "kms-server/store_executor.h"
 #include "replay/replay_window.h"
 #include "service/metrics.h"
@@ -16,9 +18,13 @@ class StateMetrics {
  public:
   struct Parts {
     const StoreExecutor& executor;
+    const StoreExecutor& pk_executor;
     const KeyDirectory& keys;
     const RateLimiter& limiter;
     const replay::ReplayWindow& replay;
+    IdentityStore& store;
+    const RevocationBook& revocations;
+    const RevocationFeed& feed;
     std::filesystem::path database;
   };
 
@@ -29,9 +35,13 @@ class StateMetrics {
  private:
   const Parts parts_;
   service::Gauge store_waiting_;
+  service::Gauge pk_waiting_;
   service::Gauge cached_keys_;
   service::Gauge limiter_slots_;
   service::Gauge effective_skew_;
+  service::Gauge revoked_tickets_;
+  service::Gauge revocation_log_;
+  service::Gauge subscribers_;
   service::Gauge database_size_;
   service::Gauge streams_;
   service::Gauge descriptors_;

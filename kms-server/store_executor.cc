@@ -21,7 +21,7 @@ Result<void> StoreExecutor::submit(std::function<void()> job) {
   {
     const std::lock_guard lock(mutex_);
     if (jobs_.size() >= max_waiting_) {
-      return fail(Category::busy, "too many requests wait for the identity store");
+      return fail(Category::busy, "too many requests wait already");
     }
     jobs_.push_back(std::move(job));
   }

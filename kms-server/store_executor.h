@@ -1,5 +1,6 @@
 // StoreExecutor: the few threads that may block on the identity store, so that no RPC thread ever
-// does. Bounded: when too much waits, new work is refused with busy.
+// does; a second one does the RSA of the public-key variants. Bounded: when too much waits, new
+// work is refused with busy.
 #pragma once
 
 #include <condition_variable>

@@ -90,17 +90,19 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
   // its beginning, on the executor; the steps after it stay there.
   void advance(Source source) {
     using StepFunction = Step (Exchange::*)(Source);
-    static constexpr std::array<StepFunction, 6> kSteps = {
+    static constexpr std::array<StepFunction, 8> kSteps = {
         &Exchange::parse,           &Exchange::find_sender, &Exchange::authenticate,
-        &Exchange::find_protection, &Exchange::find_policy, &Exchange::decide};
+        &Exchange::find_protection, &Exchange::find_policy, &Exchange::open_ticket,
+        &Exchange::find_initiator,  &Exchange::decide};
     while (step_ < kSteps.size()) {
       switch ((this->*kSteps[step_])(source)) {
         case Step::next: ++step_; break;
         case Step::finished: return;
         case Step::again_with_store: step_ = 1; [[fallthrough]];
         case Step::ask_store: {
+          StoreExecutor& executor = pk_sender_ ? parts_.pk->executor : parts_.executor;
           auto submitted =
-              parts_.executor.submit([self = shared_from_this()] { self->advance(Source::store); });
+              executor.submit([self = shared_from_this()] { self->advance(Source::store); });
           if (!submitted) refuse("store", submitted.error());
           return;
         }
@@ -117,26 +119,35 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
     const auto message = mikey::Message::parse(message_);
     if (!message) return refuse_malformed(message.error());
     const mikey::DataType type = message->header.data_type;
-    if (type == mikey::DataType::request_init_psk && accepted_ != Accepted::resolve) {
+    const bool pk = looks_public_key(message_);
+    if (pk && !handler_.serves_pk()) return refuse_public_key(type);
+    record_.method = pk ? "pk" : "psk";
+    if ((type == mikey::DataType::request_init_psk || type == mikey::DataType::request_init_pk) &&
+        accepted_ != Accepted::resolve) {
       record_.operation = "request";
       auto parsed = mikey::ReceivedRequest::parse(message_);
       if (!parsed) return refuse_malformed(parsed.error());
       request_.emplace(std::move(*parsed));
       record_.responder = joined(request_->wish().idr_r);
-    } else if (type == mikey::DataType::resolve_init_psk && accepted_ != Accepted::request) {
+    } else if ((type == mikey::DataType::resolve_init_psk ||
+                type == mikey::DataType::resolve_init_pk) &&
+               accepted_ != Accepted::request) {
       record_.operation = "resolve";
       auto parsed = mikey::ReceivedResolve::parse(message_);
       if (!parsed) return refuse_malformed(parsed.error());
       resolve_.emplace(std::move(*parsed));
-    } else if (type == mikey::DataType::request_init_pk ||
-               type == mikey::DataType::resolve_init_pk) {
-      return refuse_certificate(type);
     } else {
       return refuse_malformed(
           Error(Category::malformed,
                 fmt::format("a {} message does not belong here", mikey::name_of(type))));
     }
-    if (const auto& claimed = claimed_identity()) record_.identity = clipped(claimed->data);
+    if (pk) {
+      auto sender = PkSender::read(init());
+      if (!sender) return refuse_malformed(sender.error());
+      pk_sender_ = std::move(*sender);
+      record_.certificate = pk_sender_->fingerprint;
+    }
+    if (const auto claimed = claimed_identity()) record_.identity = clipped(claimed->data);
     const auto attempt = parts_.limiter.attempt(address_, claimed_name(), began_);
     failed_before_ = attempt.failed_before;
     if (attempt.wait) {
@@ -149,7 +160,8 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
   // pre-shared key owns by a pattern (MRFC-I3); no pattern covers a URI of an identity, so nobody
   // speaks for somebody else. Without a URI the key alone tells who it is.
   Step find_sender(Source source) {
-    const auto& id = claimed_identity();
+    if (pk_sender_) return find_holder(source);
+    const auto id = claimed_identity();
     const Bytes psk_id = claimed_psk_id();
     std::string uri;
     Result<std::shared_ptr<const OpenIdentity>> found = nullptr;
@@ -180,6 +192,25 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
     return Step::next;
   }
 
+  // Of a certificate: by the URI that it claims alone. Not by the cache: the thread that looks has
+  // RSA to do as well, for all that it knows.
+  Step find_holder(Source source) {
+    if (source == Source::cache) return Step::ask_store;
+    const std::optional<mikey::Identity>& id = pk_sender_->id;
+    const auto canonical = id && id->type == mikey::IdType::uri
+                               ? canonical_uri(id->data)
+                               : Result<std::string>(fail(Category::malformed, "no URI"));
+    if (canonical) {
+      auto found = find_by_uri(*canonical, source);
+      if (!found && found.error().category() != Category::not_found) {
+        return refuse("store", found.error());
+      }
+      if (found) sender_ = std::move(*found);
+    }
+    sender_id_ = id.value_or(mikey::Identity::uri({}));
+    return Step::next;
+  }
+
   Result<std::shared_ptr<const OpenIdentity>> find_by_uri(std::string_view uri, Source source) {
     if (source == Source::cache) return parts_.keys.cached_identity(uri);
     return parts_.keys.find_identity(uri, deadline());
@@ -194,20 +225,16 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
   // A pre-shared key that is not just called like the identity.
   bool key_has_a_name_of_its_own() const {
     const Bytes psk_id = claimed_psk_id();
-    const auto& id = claimed_identity();
+    const auto id = claimed_identity();
     return !psk_id.empty() && !(id && equal(id->data, psk_id));
   }
 
   // A sender that the cache does not prove is looked up in the store, whoever it is: unknown, known
   // with another key by now, or an attacker. All of them cost the same.
   Step authenticate(Source source) {
+    if (pk_sender_) return authenticate_holder();
     const mikey::Prepared<Psk>& key = sender_key_ != nullptr ? *sender_key_ : handler_.dummy_key_;
-    const auto failure = [&]() -> std::optional<Error> {
-      if (request_) {
-        return keep(proven_request_, request_->authenticate(key, sender_id_, settings_.kms));
-      }
-      return keep(proven_resolve_, resolve_->authenticate(key, sender_id_, settings_.kms));
-    }();
+    const auto failure = prove(key);
     const bool wrong_mac = failure && failure->category() == Category::unauthenticated;
     if ((sender_key_ == nullptr || wrong_mac) && source == Source::cache) {
       return Step::again_with_store;
@@ -221,6 +248,48 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
     }
     if (wrong_mac) return refuse_unauthenticated("mac", failure->describe());
     if (failure) return refuse_malformed(*failure);
+    return admit();
+  }
+
+  // An identity that is suspended is as unknown as one that is not there: suspending it is how an
+  // operator takes a certificate out of use whose issuer does not.
+  Step authenticate_holder() {
+    const auto material = parts_.pk->keeper.material();
+    if (material == nullptr) return refuse_public_key(init().header.data_type);
+    const bool active = sender_ != nullptr && sender_->state == IdentityState::active;
+    const auto proof = PkProof::choose(
+        material, *pk_sender_,
+        active ? std::span(sender_->certificates) : std::span<const PinnedCertificate>());
+    if (!proof) return refuse("store", proof.error());
+    const auto failure = prove(proof->at(parts_.clock.now()));
+    if (failure && failure->category() == Category::unauthenticated) {
+      const bool wrong_signature = failure->place() && failure->place()->payload == "SIGN";
+      if (!wrong_signature) proof->spend_a_signature(init());
+      return refuse_unauthenticated(wrong_signature ? "signature" : "certificate",
+                                    failure->describe());
+    }
+    if (sender_ == nullptr) {
+      return refuse_unauthenticated("unknown", "there is no identity of the certificate's name");
+    }
+    if (!active) return refuse_unauthenticated("suspended", "the identity is suspended");
+    if (failure && failure->category() == Category::not_found) {
+      return finish("malformed", failure->describe(),
+                    Refusal{Category::malformed, {}, failure->text(), {}, {}});
+    }
+    if (failure) return refuse_malformed(*failure);
+    return admit();
+  }
+
+  // By a pre-shared key or a PkAuthentication; none: it is proven.
+  std::optional<Error> prove(const auto& with) {
+    if (request_) {
+      return keep(proven_request_, request_->authenticate(with, sender_id_, settings_.kms));
+    }
+    return keep(proven_resolve_, resolve_->authenticate(with, sender_id_, settings_.kms));
+  }
+
+  // The sender has proved who it is.
+  Step admit() {
     record_.identity = sender_->uri;
     if (failed_before_) parts_.limiter.succeeded(address_, claimed_name());
     if (const auto wait = parts_.limiter.authenticated(sender_->uri, began_)) {
@@ -291,6 +360,32 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
     return Step::next;
   }
 
+  Step open_ticket(Source) {
+    if (request_) return Step::next;
+    auto opened = proven_resolve_->open(tpk_->key);
+    if (!opened) return refuse_tpk(opened.error().describe());
+    opened_.emplace(std::move(*opened));
+    record_.ticket_id = to_hex(opened_->ticket_id());
+    return Step::next;
+  }
+
+  // Whom a ticket of ours is from: its state counts when the ticket is resolved.
+  Step find_initiator(Source source) {
+    if (request_ || owner_ != nullptr) return Step::next;
+    const auto& id = opened_->policy().idr_i;
+    const auto uri = id && id->type == mikey::IdType::uri
+                         ? canonical_uri(id->data)
+                         : Result<std::string>(fail(Category::not_found, "no URI"));
+    if (!uri) return Step::next;
+    auto found = source == Source::cache ? parts_.keys.cached_speaker(*uri)
+                                         : parts_.keys.find_speaker(*uri, deadline());
+    if (!found && found.error().category() == Category::not_found) return Step::next;
+    if (!found) return refuse("store", found.error());
+    if (*found == nullptr) return Step::ask_store;
+    initiator_ = *found;
+    return Step::next;
+  }
+
   Step decide(Source) { return request_ ? issue() : resolve(); }
 
   Step issue() {
@@ -310,18 +405,48 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
   }
 
   Step resolve() {
-    auto opened = proven_resolve_->open(tpk_->key);
-    if (!opened) return refuse_tpk(opened.error().describe());
-    record_.ticket_id = to_hex(opened->ticket_id());
-    auto allowed = parts_.policy.resolve(*book_, opened->policy(), opened->issued_at(),
+    auto allowed = parts_.policy.resolve(*book_, opened_->policy(), opened_->issued_at(),
                                          owner_.get(), *sender_, sender_id_, parts_.clock.now());
     if (!allowed) return refuse_denied(allowed.error(), allowed.error().reason);
+    if (const auto revoked = revoked_by()) {
+      // Last: only whom the ticket is for learns that it is revoked, and not by what.
+      return refuse_denied({revoked->rule, "the ticket is revoked", mikey::ErrorNo::invalid_ticket},
+                           revoked->detail);
+    }
     record_.policy = allowed->rule;
     record_.responder = clipped(allowed->responder.bytes());
-    auto answer = opened->respond(environment(), allowed->responder);
+    auto answer = opened_->respond(environment(), allowed->responder);
     if (!answer) return refuse("resolve", answer.error());
     handler_.counters_->resolved.add();
     return finish("granted", std::move(*answer));
+  }
+
+  // By what the ticket is revoked, for the audit. The policy has judged T already. The initiator of
+  // a mode 3 ticket is the owner of its TPK, which the policy has judged too.
+  struct Revoked {
+    std::string_view rule;
+    std::string_view detail;
+  };
+  std::optional<Revoked> revoked_by() const {
+    const WallTime issued_at = opened_->issued_at().to_wall_time();
+    const bool from_kms = owner_ == nullptr;
+    if (const auto rule = parts_.revocations.find(opened_->ticket_id(), issued_at, from_kms)) {
+      return Revoked{*rule, *rule == "epoch" ? "the ticket is from before the time up to which all "
+                                               "tickets are revoked"
+                                             : "the ticket itself is revoked"};
+    }
+    if (!from_kms) return std::nullopt;
+    if (initiator_ == nullptr) {
+      return Revoked{"initiator_gone", "the initiator of the ticket is no identity any more"};
+    }
+    if (initiator_->state != IdentityState::active) {
+      return Revoked{"initiator_suspended", "the initiator of the ticket is suspended"};
+    }
+    // T is finer than what the store keeps.
+    if (std::chrono::ceil<std::chrono::milliseconds>(issued_at) < initiator_->created) {
+      return Revoked{"initiator_newer", "the ticket is older than the identity of its initiator"};
+    }
+    return std::nullopt;
   }
 
   // -------------------------------------------------------------------------------------- refusals
@@ -344,7 +469,7 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
   }
 
   // What every sender may know: that this KMS holds no certificate.
-  Step refuse_certificate(mikey::DataType type) {
+  Step refuse_public_key(mikey::DataType type) {
     const std::string reason = fmt::format(
         "{} needs a KMS with a certificate; use a pre-shared key here", mikey::name_of(type));
     return finish("malformed", reason, Refusal{Category::malformed, {}, reason, {}, {}});
@@ -459,16 +584,20 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
     done(std::move(answer));
   }
 
-  const std::optional<mikey::IdentityView>& claimed_identity() const {
+  const mikey::Message& init() const {
+    return request_ ? request_->message() : resolve_->message();
+  }
+  std::optional<mikey::IdentityView> claimed_identity() const {
+    if (pk_sender_ && pk_sender_->id) return pk_sender_->id->view();
     return request_ ? request_->message().idr_i : resolve_->message().idr_r;
   }
   // Whom it claims to be from: what failures are counted under.
   std::string_view claimed_name() const {
-    const auto& id = claimed_identity();
+    const auto id = claimed_identity();
     return id ? id->text() : as_text(claimed_psk_id());
   }
   Bytes claimed_psk_id() const {
-    const auto& id = request_ ? request_->message().idr_psk : resolve_->message().idr_psk;
+    const auto& id = init().idr_psk;
     return id ? id->data : Bytes();
   }
 
@@ -487,6 +616,7 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
 
   std::optional<mikey::ReceivedRequest> request_;  // one of the two
   std::optional<mikey::ReceivedResolve> resolve_;
+  std::optional<PkSender> pk_sender_;                 // of the public-key variants
   std::shared_ptr<const OpenIdentity> sender_;        // null: unknown
   const mikey::Prepared<Psk>* sender_key_ = nullptr;  // in sender_
   mikey::Identity sender_id_;                         // as the MAC covers it
@@ -494,6 +624,8 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
   std::optional<mikey::AuthenticatedResolve> proven_resolve_;
   std::shared_ptr<const OpenTpk> tpk_;
   std::shared_ptr<const OpenIdentity> owner_;  // of a shared TPK
+  std::optional<mikey::OpenedResolve> opened_;
+  std::shared_ptr<const OpenIdentity> initiator_;  // of a ticket of ours; null: there is none
   std::shared_ptr<const PolicyBook> book_;
 };
 
@@ -528,7 +660,9 @@ std::string TicketHandler::next_request_id() {
 
 void TicketHandler::handle(ByteVector message, Accepted accepted, const rpc::Caller& caller,
                            Done done) {
-  if (const auto wait = parts_.limiter.message(caller.address, parts_.clock.steady_now())) {
+  const auto kind = looks_public_key(message) && serves_pk() ? RateLimiter::MessageKind::public_key
+                                                             : RateLimiter::MessageKind::plain;
+  if (const auto wait = parts_.limiter.message(caller.address, parts_.clock.steady_now(), kind)) {
     counters_->refused[static_cast<std::size_t>(Category::busy)].add();
     Refusal refusal = limited(*wait);
     refusal.server_time = parts_.clock.now();

@@ -2,9 +2,13 @@
 // transport. RFC 6043 4.2.1 (Ticket Request) and 4.2.3 (Ticket Resolve).
 //
 // One message goes through, in this order: limits, parse, the sender's key, MAC, replay check,
-// policy, issue or resolve, audit, answer. Nothing is remembered about a sender before its MAC is
-// verified (KMS-7), but for the fixed-size table of the limits. An unknown identity and a wrong key
-// cost the same work (a MAC, a look into the store, a MAC) and get the same answer.
+// policy, revocations, issue or resolve, audit, answer. Nothing is remembered about a sender before
+// its MAC is verified (KMS-7), but for the fixed-size table of the limits. An unknown identity and
+// a wrong key cost the same work (a MAC, a look into the store, a MAC) and get the same answer.
+//
+// In the public-key variants certificate and signature stand for key and MAC. RSA takes its time,
+// so such a message is worked on by a few threads of its own. It costs a look into the store and a
+// signature, whatever is wrong with it; the envelope key is opened only when both are right.
 //
 // A message over the limit of its peer, or of all, is refused unread and without a line in the
 // audit: a flood must not fill the disk. It is counted.
@@ -21,8 +25,10 @@
 #include "base/random.h"
 #include "kms-server/audit.h"
 #include "kms-server/key_directory.h"
+#include "kms-server/pk_keeper.h"
 #include "kms-server/policy.h"
 #include "kms-server/rate_limiter.h"
+#include "kms-server/revocation_book.h"
 #include "kms-server/store_executor.h"
 #include "mikey/payload/identity.h"
 #include "replay/replay_window.h"
@@ -56,10 +62,18 @@ struct HandlerSettings {
   bool refuse_without_audit = true;
 };
 
-// All must outlive the handler and every exchange that it still works on. `metrics` may be null.
+// For the public-key variants: what senders are authenticated with, and the threads that do it.
+struct PkParts {
+  PkKeeper& keeper;
+  StoreExecutor& executor;
+};
+
+// All must outlive the handler and every exchange that it still works on. `metrics` may be null,
+// and without `pk` the public-key variants are refused.
 struct HandlerParts {
   KeyDirectory& keys;
   const Policy& policy;
+  const RevocationBook& revocations;
   replay::ReplayWindow& replay;
   RateLimiter& limiter;
   StoreExecutor& executor;
@@ -68,6 +82,7 @@ struct HandlerParts {
   const Clock& clock;
   RandomSource& random;
   service::Metrics* metrics = nullptr;
+  std::optional<PkParts> pk = {};
 };
 
 class TicketHandler {
@@ -89,6 +104,7 @@ class TicketHandler {
   struct Counters;
 
   std::string next_request_id();
+  bool serves_pk() const noexcept { return parts_.pk && parts_.pk->keeper.enabled(); }
 
   const HandlerSettings settings_;
   const HandlerParts parts_;

@@ -98,6 +98,9 @@ Result<void> DialIn::check_early(Leg& leg) const {
 
 // MRFC-R2 and the memory half of MRFC-R5.
 Result<void> DialIn::resolve(Leg& leg, const std::string& self) const {
+  // Before the KMS is asked: what it revokes after its answer finds the session here.
+  with_.sessions.set_key_origin(offer_.session_id, leg.remote->index,
+                                TRY(key_origin(leg.received->ticket(), {self})));
   auto resolved = with_.keys.resolve_ticket(self, leg.received->ticket(), offer_.trace_id);
   if (!resolved) {
     return std::unexpected(std::move(resolved).error().with_context("resolve the ticket"));

@@ -67,6 +67,9 @@ Result<void> DialOut::prepare(const std::string& self) {
     leg.offer =
         TRY(mikey::TransferOffer::start(with_.env, std::move(granted), std::move(parameters)));
     with_.sessions.set_csb_id(request_.session_id, index, leg.offer->csb_id());
+    const auto message = TRY(mikey::Message::parse(leg.offer->message()));
+    with_.sessions.set_key_origin(request_.session_id, index,
+                                  TRY(key_origin(*message.ticket, {self, invited_})));
 
     LocalMedia local;
     local.address = leg.stream.local;

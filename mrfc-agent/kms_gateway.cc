@@ -13,7 +13,7 @@ Result<std::unique_ptr<KmsGateway>> KmsGateway::open(const Settings& settings,
   options.private_key = settings.kms.private_key;
   options.server_name = settings.kms.server_name;
   const auto connection = TRY(kms_client::KmsConnection::open(options));
-  std::unique_ptr<KmsGateway> gateway(new KmsGateway(settings.kms.timeout));
+  std::unique_ptr<KmsGateway> gateway(new KmsGateway(connection, settings.kms.timeout));
   for (const OwnIdentity& identity : settings.identities) {
     auto credentials = TRY(settings.credentials(identity));
     gateway->clients_.emplace(

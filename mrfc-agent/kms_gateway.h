@@ -19,6 +19,11 @@ class KmsGateway final : public KeyService {
   static Result<std::unique_ptr<KmsGateway>> open(const Settings& settings,
                                                   const mikey::Environment& env);
 
+  // To the same KMS.
+  const std::shared_ptr<kms_client::KmsConnection>& connection() const noexcept {
+    return connection_;
+  }
+
   Result<mikey::GrantedTicket> request_ticket(const std::string& self,
                                               const mikey::TicketPolicy& wish,
                                               const std::string& trace_id) override;
@@ -27,10 +32,13 @@ class KmsGateway final : public KeyService {
                                                const std::string& trace_id) override;
 
  private:
-  explicit KmsGateway(std::chrono::milliseconds timeout) : timeout_(timeout) {}
+  KmsGateway(std::shared_ptr<kms_client::KmsConnection> connection,
+             std::chrono::milliseconds timeout)
+      : connection_(std::move(connection)), timeout_(timeout) {}
   Result<kms_client::KmsClient*> client(const std::string& self) const;
   kms_client::CallOptions options(const std::string& trace_id) const;
 
+  const std::shared_ptr<kms_client::KmsConnection> connection_;
   const std::chrono::milliseconds timeout_;
   std::map<std::string, std::unique_ptr<kms_client::KmsClient>> clients_;
 };

@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "mrfc-agent/kms_gateway.h"
 #include "mrfc-agent/media_control_client.h"
+#include "mrfc-agent/revocation_client.h"
 #include "mrfc-agent/session_control_service.h"
 #include "mrfc-agent/session_controller.h"
 #include "mrfc-agent/settings.h"
@@ -121,6 +122,10 @@ Result<void> serve(const RunOptions& options, const Settings& settings) {
   SessionControlService service(controller, events, pool, guard, clock, log, metrics);
 
   media.watch(controller);
+  std::optional<RevocationClient> revocations;
+  if (settings.watch_revocations) {
+    revocations.emplace(kms->connection(), clock, random, controller, log, metrics);
+  }
   const auto server = TRY(listen(settings, service));
   service.serve_streams(server->drain());
 
@@ -138,6 +143,7 @@ Result<void> serve(const RunOptions& options, const Settings& settings) {
   service::announce_stopping(options.ready_file);
   server->stop(settings.drain_time, settings.cancel_after);
   pool.stop();
+  revocations.reset();
   controller.release_all();
   media.stop();
   return {};

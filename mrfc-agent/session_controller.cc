@@ -118,14 +118,29 @@ Result<AcceptedOffer> SessionController::accept_offer(IncomingOffer offer) {
   return AcceptedOffer{std::move(*status), std::move(*answered)};
 }
 
-Result<void> SessionController::release(const std::string& session_id,
-                                        const std::string& trace_id) {
+Result<void> SessionController::release_because(const std::string& session_id,
+                                                const std::string& detail,
+                                                const std::string& trace_id) {
   const auto slot = find(session_id);
   if (slot == nullptr) return no_session(session_id);
   const std::scoped_lock step(slot->mutex);
   if (slot->over) return no_session(session_id);
-  end(session_id, *slot, MediaState::released, "released by the controller", trace_id);
+  end(session_id, *slot, MediaState::released, detail, trace_id);
   return {};
+}
+
+Result<void> SessionController::release(const std::string& session_id,
+                                        const std::string& trace_id) {
+  return release_because(session_id, "released by the controller", trace_id);
+}
+
+std::size_t SessionController::cut(const KeyRevocation& revocation) {
+  std::size_t ended = 0;
+  const std::string detail = fmt::format("cut: the KMS revoked {}", revocation.what());
+  for (const std::string& session_id : with_.sessions.cut_by(revocation)) {
+    if (release_because(session_id, detail, {})) ++ended;
+  }
+  return ended;
 }
 
 void SessionController::release_all() {

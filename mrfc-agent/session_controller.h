@@ -39,6 +39,8 @@ class SessionController final : public MediaEventHandler {
   Result<AcceptedOffer> accept_offer(IncomingOffer offer);
   // not_found where there is no such session.
   Result<void> release(const std::string& session_id, const std::string& trace_id);
+  // Ends the sessions whose keys it takes back; how many there were.
+  std::size_t cut(const KeyRevocation& revocation);
   // Before the end of the process: keys and ports are not left behind.
   void release_all();
 
@@ -61,6 +63,9 @@ class SessionController final : public MediaEventHandler {
   // Makes the session and its id, which becomes the trace id where the caller gave none.
   Result<std::string> open(std::string& trace_id, const std::shared_ptr<Slot>& slot);
   std::shared_ptr<Slot> find(const std::string& session_id) const;
+  // not_found where there is no such session.
+  Result<void> release_because(const std::string& session_id, const std::string& detail,
+                               const std::string& trace_id);
   // With the slot locked: releases the streams and forgets the session.
   void end(const std::string& session_id, Slot& slot, MediaState state, const std::string& detail,
            const std::string& trace_id);

@@ -127,6 +127,29 @@ void SessionStore::set_csb_id(const std::string& session_id, std::uint32_t media
   if (Session* found = session(session_id)) found->csb_ids[media_index] = csb_id;
 }
 
+void SessionStore::set_key_origin(const std::string& session_id, std::uint32_t media_index,
+                                  KeyOrigin origin) {
+  const std::scoped_lock lock(mutex_);
+  if (Session* found = session(session_id)) found->key_origins[media_index] = std::move(origin);
+}
+
+std::vector<std::string> SessionStore::cut_by(const KeyRevocation& revocation) const {
+  const std::scoped_lock lock(mutex_);
+  std::vector<const Session*> found;
+  for (const auto& [id, session] : sessions_) {
+    const std::string& peer = session.status.authenticated_peer;
+    if (std::ranges::any_of(session.key_origins, [&](const auto& of_media) {
+          return cuts(revocation, of_media.second, peer);
+        })) {
+      found.push_back(&session);
+    }
+  }
+  std::ranges::sort(found, {}, &Session::order);
+  std::vector<std::string> out;
+  for (const Session* session : found) out.push_back(session->status.session_id);
+  return out;
+}
+
 std::vector<std::uint32_t> SessionStore::csb_ids() const {
   const std::scoped_lock lock(mutex_);
   std::vector<std::uint32_t> out;

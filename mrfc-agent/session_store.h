@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "mrfc-agent/key_origin.h"
 #include "mrfc-agent/media_gateway.h"
 #include "mrfc-agent/session_events.h"
 #include "mrfc-agent/session_types.h"
@@ -38,6 +39,10 @@ class SessionStore {
   void unbind(const StreamKey& stream);
   // The crypto session bundle that keys an m-line.
   void set_csb_id(const std::string& session_id, std::uint32_t media_index, std::uint32_t csb_id);
+  // What the keys of an m-line hang on.
+  void set_key_origin(const std::string& session_id, std::uint32_t media_index, KeyOrigin origin);
+  // The sessions with media that it cuts, oldest first.
+  std::vector<std::string> cut_by(const KeyRevocation& revocation) const;
   // Of all sessions that are here: a new bundle takes none of them (RFC 3830 6.1).
   std::vector<std::uint32_t> csb_ids() const;
   void set_roles(const std::string& session_id, std::uint32_t media_index, StreamRoles roles);
@@ -66,6 +71,7 @@ class SessionStore {
     std::uint64_t order = 0;
     std::map<std::uint32_t, StreamKey> streams;
     std::map<std::uint32_t, std::uint32_t> csb_ids;
+    std::map<std::uint32_t, KeyOrigin> key_origins;
   };
 
   Session* session(const std::string& session_id);

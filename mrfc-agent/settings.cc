@@ -136,6 +136,7 @@ Result<Settings> read_settings(service::Config& config, const std::filesystem::p
   Settings settings;
   read_identities(config, folder, settings);
   settings.kms = read_server(config, "kms");
+  settings.watch_revocations = config.boolean("kms.watch_revocations", true);
   settings.policy.kms = kms_identity(config.required_string("kms.identity"));
   settings.mrfp = read_server(config, "mrfp");
   settings.mrfp_local_ip = config.string("mrfp.local_ip", "");

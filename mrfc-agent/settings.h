@@ -45,6 +45,7 @@ struct Settings {
   SessionPolicy policy;
   std::vector<OwnIdentity> identities;  // the MRFC first, then its conferences
   ServerAddress kms;
+  bool watch_revocations = true;  // and cut live media whose keys the KMS takes back
   ServerAddress mrfp;
   std::string mrfp_local_ip;  // where the MRFP takes its ports; empty: as it is configured
   KeyFile tpk;                // mode 3

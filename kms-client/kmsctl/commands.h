@@ -13,8 +13,13 @@
 #include "keystub/v1/kms_operation.pb.h"
 #include "kms-client/kmsctl/connection.h"
 #include "kms-client/kmsctl/output.h"
+#include "mikey/public_key/credentials.h"
 #include "service/command_line.h"
 #include "service/secret_file.h"
+
+namespace keystub::kms_client {
+class KmsClient;
+}
 
 namespace keystub::kmsctl {
 
@@ -47,8 +52,31 @@ struct PskOptions {
   Result<Psk> read() const;
 };
 
+// All certificates of a file in PEM, in their order; at least one.
+Result<std::vector<mikey::Certificate>> read_certificates(const std::string& file);
+
 // "kmsctl: …" on standard error and the exit code, or 0.
 int exit_code_of(const Result<void>& result);
+
+// import and export, below `identity`.
+class BulkCommands {
+ public:
+  BulkCommands(service::Verb& identity, Session& session);
+
+ private:
+  Result<void> import_file();
+  Result<void> export_file();
+  Result<std::unique_ptr<AdminClient>> admin() const;
+
+  Session& session_;
+  std::string file_;
+  std::string format_ = "auto";
+  std::string prefix_;
+  std::int64_t batch_ = 500;
+  bool skip_existing_ = false;
+  bool restart_ = false;
+  bool dry_run_ = false;
+};
 
 class IdentityCommands {
  public:
@@ -64,6 +92,8 @@ class IdentityCommands {
   Result<void> remove_psk();
   Result<void> change_part(Result<v1::Identity> (AdminClient::*call)(const std::string&,
                                                                      const std::string&));
+  Result<void> add_certificate();
+  Result<void> remove_certificate();
   // From --psk-validity; the end of a key that is given now.
   Result<std::optional<google::protobuf::Timestamp>> psk_end() const;
   // Where the key of create and set-psk comes from: a file, or newly made and written to one.
@@ -78,8 +108,10 @@ class IdentityCommands {
   std::string prefix_;
   std::string new_psk_;
   std::string psk_validity_;
-  std::string part_;  // the alias or pattern to add or remove
+  std::string part_;  // the alias, pattern or fingerprint to add or remove
+  std::string file_;  // of a certificate
   PskOptions psk_;
+  std::optional<BulkCommands> bulk_;
 };
 
 class GroupCommands {
@@ -147,18 +179,43 @@ class TpkCommands {
   std::string tpk_id_;
 };
 
+// kmsctl ticket revoke, kmsctl revocation list|watch.
+class RevocationCommands {
+ public:
+  // `ticket`: the verb that revoke belongs to.
+  RevocationCommands(service::Verb& top, service::Verb& ticket, Session& session);
+
+ private:
+  Result<void> revoke();
+  Result<void> list();
+  Result<void> watch();
+
+  Session& session_;
+  std::string ticket_id_;
+  std::string ticket_file_;
+  std::string transfer_file_;
+  std::string before_;
+  std::int64_t after_ = -1;
+};
+
 class TicketCommands {
  public:
-  TicketCommands(service::Verb& top, Session& session);
+  TicketCommands(service::Verb& ticket, Session& session);
 
  private:
   Result<void> request();
   Result<void> resolve();
+  // As whom, and how that is proved: by the key of --psk-file or by a certificate.
+  Result<std::unique_ptr<kms_client::KmsClient>> open_client() const;
+  Result<mikey::PkCredentials> read_certified() const;
 
   Session& session_;
   std::string identity_;
   std::string kms_;
   PskOptions psk_;
+  std::string certificate_;
+  std::string private_key_;
+  std::string kms_certificate_;
   std::vector<std::string> responders_;
   std::string validity_ = "1h";
   std::string ticket_file_;

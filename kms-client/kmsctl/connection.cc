@@ -56,6 +56,31 @@ Result<void> AdminClient::list(const std::string& uri_prefix,
                                const std::function<void(const v1::Identity&)>& each) {
   v1::ListIdentitiesRequest request;
   request.set_uri_prefix(uri_prefix);
+  return follow_pages(std::move(request), each);
+}
+
+Result<void> AdminClient::list_groups(const std::string& uri_prefix,
+                                      const std::function<void(const v1::Identity&)>& each) {
+  v1::ListIdentitiesRequest request;
+  request.set_uri_prefix(uri_prefix);
+  request.set_groups_only(true);
+  return follow_pages(std::move(request), each);
+}
+
+Result<v1::ImportIdentitiesResponse> AdminClient::import_batch(
+    const v1::ImportIdentitiesRequest& request) {
+  return impl_->call(&Stub::ImportIdentities, request, "import");
+}
+
+Result<std::uint64_t> AdminClient::resume_import(const std::string& import_id, bool restart) {
+  v1::ResumeImportRequest request;
+  request.set_import_id(import_id);
+  request.set_restart(restart);
+  return TRY(impl_->call(&Stub::ResumeImport, request, "import")).next_batch();
+}
+
+Result<void> AdminClient::follow_pages(v1::ListIdentitiesRequest request,
+                                       const std::function<void(const v1::Identity&)>& each) {
   do {
     const auto page = TRY(impl_->call(&Stub::ListIdentities, request, "list identities"));
     for (const auto& identity : page.identities()) each(identity);
@@ -131,6 +156,24 @@ Result<v1::Identity> AdminClient::remove_pattern(const std::string& uri,
   request.set_pattern(pattern);
   return std::move(
       *TRY(impl_->call(&Stub::RemoveOwnedPattern, request, "remove pattern")).mutable_identity());
+}
+
+Result<v1::Identity> AdminClient::add_certificate(const std::string& uri,
+                                                  const std::string& certificate) {
+  v1::AddCertificateRequest request;
+  request.set_uri(uri);
+  request.set_certificate(certificate);
+  return std::move(
+      *TRY(impl_->call(&Stub::AddCertificate, request, "add certificate")).mutable_identity());
+}
+
+Result<v1::Identity> AdminClient::remove_certificate(const std::string& uri,
+                                                     const std::string& fingerprint) {
+  v1::RemoveCertificateRequest request;
+  request.set_uri(uri);
+  request.set_fingerprint(fingerprint);
+  return std::move(*TRY(impl_->call(&Stub::RemoveCertificate, request, "remove certificate"))
+                        .mutable_identity());
 }
 
 Result<v1::Identity> AdminClient::add_member(const std::string& group, const std::string& member) {

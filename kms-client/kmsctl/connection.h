@@ -31,7 +31,7 @@ Result<std::shared_ptr<grpc::Channel>> open_admin_channel(const ConnectionOption
 
 // One method per RPC of IdentityAdmin. Not tried again: a change may have been made although its
 // acknowledgement was lost, and a person should know. Fields with key material are wiped from the
-// request when a call returns.
+// request when a call returns; import_batch() is the exception to both.
 class AdminClient {
  public:
   static Result<std::unique_ptr<AdminClient>> open(const ConnectionOptions& options);
@@ -39,9 +39,16 @@ class AdminClient {
 
   Result<v1::Identity> create(v1::CreateIdentityRequest& request);
   Result<v1::Identity> get(const std::string& uri);
-  // Follows the pages and hands out each identity once.
+  // Follows the pages and hands out each identity once, in the order of their URIs.
   Result<void> list(const std::string& uri_prefix,
                     const std::function<void(const v1::Identity&)>& each);
+  // The same, of those of kind group.
+  Result<void> list_groups(const std::string& uri_prefix,
+                           const std::function<void(const v1::Identity&)>& each);
+  // May be sent again when it is not known what became of it. Its keys stay in the request.
+  Result<v1::ImportIdentitiesResponse> import_batch(const v1::ImportIdentitiesRequest& request);
+  // The batch with which the import goes on.
+  Result<std::uint64_t> resume_import(const std::string& import_id, bool restart);
   Result<v1::Identity> suspend(const std::string& uri);
   Result<v1::Identity> resume(const std::string& uri);
   Result<void> remove(const std::string& uri);
@@ -51,6 +58,9 @@ class AdminClient {
   Result<v1::Identity> remove_alias(const std::string& uri, const std::string& alias);
   Result<v1::Identity> add_pattern(const std::string& uri, const std::string& pattern);
   Result<v1::Identity> remove_pattern(const std::string& uri, const std::string& pattern);
+  // DER; SHA-256 of it.
+  Result<v1::Identity> add_certificate(const std::string& uri, const std::string& certificate);
+  Result<v1::Identity> remove_certificate(const std::string& uri, const std::string& fingerprint);
   // Both return the member.
   Result<v1::Identity> add_member(const std::string& group, const std::string& member);
   Result<v1::Identity> remove_member(const std::string& group, const std::string& member);
@@ -72,6 +82,8 @@ class AdminClient {
 
  private:
   struct Impl;
+  Result<void> follow_pages(v1::ListIdentitiesRequest request,
+                            const std::function<void(const v1::Identity&)>& each);
   explicit AdminClient(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

@@ -48,9 +48,19 @@ IdentityCommands::IdentityCommands(service::Verb& top, Session& session) : sessi
        "sip:conf-*@example.com", &AdminClient::add_pattern);
   part("remove-pattern", "Takes them back.", "pattern", "The pattern.",
        &AdminClient::remove_pattern);
+  identity
+      .verb("add-certificate", "Pins a certificate: it stands for the identity, whoever issued it.")
+      .argument("uri", uri_, "The identity.")
+      .argument("file", file_, "The certificate, in PEM.")
+      .action([this] { return exit_code_of(add_certificate()); });
+  identity.verb("remove-certificate", "Takes it back.")
+      .argument("uri", uri_, "The identity.")
+      .required_option("--fingerprint", part_, "SHA-256 of the certificate in hex: see show.")
+      .action([this] { return exit_code_of(remove_certificate()); });
   identity.verb("list", "Lists identities.")
       .option("--prefix", prefix_, "Only URIs that start with this.")
       .action([this] { return exit_code_of(list()); });
+  bulk_.emplace(identity, session_);
   const auto simple = [&](const char* name, const char* help,
                           Result<v1::Identity> (AdminClient::*call)(const std::string&)) {
     identity.verb(name, help).argument("uri", uri_, "The identity.").action([this, call] {
@@ -140,6 +150,29 @@ Result<void> IdentityCommands::change_part(
     Result<v1::Identity> (AdminClient::*call)(const std::string&, const std::string&)) {
   const auto admin = TRY(session_.admin());
   const auto identity = TRY((admin.get()->*call)(uri_, part_));
+  print_identity(session_.out, session_.format(), identity);
+  return {};
+}
+
+Result<void> IdentityCommands::add_certificate() {
+  const auto admin = TRY(session_.admin());
+  const auto certificates = TRY(read_certificates(file_));
+  if (certificates.size() != 1) {
+    return fail(Category::malformed,
+                file_ + " holds " + std::to_string(certificates.size()) +
+                    " certificates: pin the identity's own, without those of its issuers");
+  }
+  const auto identity = TRY(admin->add_certificate(uri_, to_string(certificates.front().der())));
+  print_identity(session_.out, session_.format(), identity);
+  return {};
+}
+
+Result<void> IdentityCommands::remove_certificate() {
+  const auto admin = TRY(session_.admin());
+  // "openssl x509 -fingerprint -sha256" writes colons.
+  std::string hex = part_;
+  std::erase(hex, ':');
+  const auto identity = TRY(admin->remove_certificate(uri_, to_string(TRY(from_hex(hex)))));
   print_identity(session_.out, session_.format(), identity);
   return {};
 }

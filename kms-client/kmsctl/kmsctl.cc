@@ -41,7 +41,10 @@ int run(int argc, char** argv, std::ostream& out, const Clock& clock, RandomSour
   const GroupCommands group(line.top(), session);
   const PolicyCommands policy(line.top(), session);
   const TpkCommands tpk(line.top(), session);
-  const TicketCommands ticket(line.top(), session);
+  service::Verb& ticket_verb =
+      line.top().verb("ticket", "Requests and resolves tickets, to try things out; revokes them.");
+  const TicketCommands ticket(ticket_verb, session);
+  const RevocationCommands revocation(line.top(), ticket_verb, session);
   const OperationCommands operation(line.top(), session);
   const AuditCommands audit(line.top(), session);
   const int code = line.run(argc, argv);

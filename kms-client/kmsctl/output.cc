@@ -32,22 +32,7 @@ constexpr std::pair<const char*, v1::IdentityKind> kKinds[] = {
     {"kms", v1::IDENTITY_KIND_KMS},
 };
 
-std::string kind_name(v1::IdentityKind kind) {
-  for (const auto& [name, value] : kKinds) {
-    if (value == kind) return name;
-  }
-  return "unknown";
-}
-
-std::string state_name(v1::IdentityState state) {
-  switch (state) {
-    case v1::IDENTITY_STATE_ACTIVE: return "active";
-    case v1::IDENTITY_STATE_SUSPENDED: return "suspended";
-    default: return "unknown";
-  }
-}
-
-std::string state_name(v1::TpkState state) {
+std::string tpk_state_name(v1::TpkState state) {
   switch (state) {
     case v1::TPK_STATE_ACTIVE: return "active";
     case v1::TPK_STATE_RETIRED: return "retired";
@@ -55,10 +40,6 @@ std::string state_name(v1::TpkState state) {
     case v1::TPK_STATE_REVOKED: return "revoked";
     default: return "unknown";
   }
-}
-
-std::string time_text(const google::protobuf::Timestamp& time) {
-  return google::protobuf::util::TimeUtil::ToString(time);
 }
 
 std::string time_text(const mikey::Timestamp& time) {
@@ -91,7 +72,17 @@ std::vector<std::string> expiries(const v1::Identity& identity) {
   std::vector<std::string> out;
   for (const v1::PskInfo& psk : identity.psks()) {
     if (!psk.has_expire_time()) continue;
-    out.push_back(id_text(psk.psk_id()) + " until " + time_text(psk.expire_time()));
+    out.push_back(id_text(psk.psk_id()) + " until " + rfc3339(psk.expire_time()));
+  }
+  return out;
+}
+
+// "FINGERPRINT SUBJECT until TIME"
+std::vector<std::string> certificate_texts(const v1::Identity& identity) {
+  std::vector<std::string> out;
+  for (const v1::CertificateInfo& one : identity.certificates()) {
+    out.push_back(to_hex(as_bytes(one.fingerprint())) + " " + one.subject() + " until " +
+                  rfc3339(one.not_after()));
   }
   return out;
 }
@@ -107,17 +98,18 @@ std::vector<Row> identity_rows(const v1::Identity& identity) {
       {"groups", std::vector<std::string>(identity.groups().begin(), identity.groups().end())},
       {"psk_ids", id_texts(identity.psk_ids())},
       {"psk_expiries", expiries(identity)},
+      {"certificates", certificate_texts(identity)},
       {"shared_tpk_ids", id_texts(identity.shared_tpk_ids())},
-      {"create_time", time_text(identity.create_time())},
-      {"update_time", time_text(identity.update_time())},
+      {"create_time", rfc3339(identity.create_time())},
+      {"update_time", rfc3339(identity.update_time())},
       {"change_sequence", identity.change_sequence()}};
 }
 
 std::vector<Row> tpk_rows(const v1::Tpk& tpk) {
   return {{"tpk_id", id_text(tpk.tpk_id())},
-          {"state", state_name(tpk.state())},
-          {"create_time", time_text(tpk.create_time())},
-          {"state_time", time_text(tpk.state_time())}};
+          {"state", tpk_state_name(tpk.state())},
+          {"create_time", rfc3339(tpk.create_time())},
+          {"state_time", rfc3339(tpk.state_time())}};
 }
 
 Json to_json(const std::vector<Row>& rows) {
@@ -129,6 +121,25 @@ Json to_json(const std::vector<Row>& rows) {
 }
 
 }  // namespace
+
+std::string kind_name(v1::IdentityKind kind) {
+  for (const auto& [name, value] : kKinds) {
+    if (value == kind) return name;
+  }
+  return "unknown";
+}
+
+std::string state_name(v1::IdentityState state) {
+  switch (state) {
+    case v1::IDENTITY_STATE_ACTIVE: return "active";
+    case v1::IDENTITY_STATE_SUSPENDED: return "suspended";
+    default: return "unknown";
+  }
+}
+
+std::string rfc3339(const google::protobuf::Timestamp& time) {
+  return google::protobuf::util::TimeUtil::ToString(time);
+}
 
 std::string id_text(std::string_view octets) {
   const bool plain = std::ranges::all_of(octets, [](char c) { return c > 0x20 && c < 0x7f; });
@@ -167,6 +178,17 @@ void print_rows(std::ostream& out, Format format, const std::vector<Row>& rows) 
   for (const auto& [name, value] : rows) {
     out << fmt::format("{:<{}}  {}\n", name, width, table_text(value));
   }
+}
+
+void print_line(std::ostream& out, Format format, const std::vector<Row>& rows) {
+  if (format == Format::json) {
+    out << dump(to_json(rows), -1);
+  } else {
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      out << (i > 0 ? "  " : "") << table_text(rows[i].second);
+    }
+  }
+  out << std::endl;
 }
 
 void print_list(std::ostream& out, Format format, const std::vector<std::vector<Row>>& things) {
@@ -226,8 +248,9 @@ void print_tpks(std::ostream& out, Format format, const v1::ListTpksResponse& tp
   }
   out << fmt::format("{:<24} {:<9} {:<28} {}\n", "TPK", "STATE", "SINCE", "CREATED");
   for (const v1::Tpk& tpk : tpks.tpks()) {
-    out << fmt::format("{:<24} {:<9} {:<28} {}\n", id_text(tpk.tpk_id()), state_name(tpk.state()),
-                       time_text(tpk.state_time()), time_text(tpk.create_time()));
+    out << fmt::format("{:<24} {:<9} {:<28} {}\n", id_text(tpk.tpk_id()),
+                       tpk_state_name(tpk.state()), rfc3339(tpk.state_time()),
+                       rfc3339(tpk.create_time()));
   }
 }
 

@@ -21,6 +21,9 @@ using Value = std::variant<std::string, std::uint64_t, std::vector<std::string>>
 using Row = std::pair<std::string, Value>;
 void print_rows(std::ostream& out, Format format, const std::vector<Row>& rows);
 
+// One of many that come one by one: a line, and on its way at once.
+void print_line(std::ostream& out, Format format, const std::vector<Row>& rows);
+
 // Several things: in a table with a line between them, in JSON one list.
 void print_list(std::ostream& out, Format format, const std::vector<std::vector<Row>>& things);
 
@@ -46,10 +49,16 @@ class IdentityList {
 void print_tpk(std::ostream& out, Format format, const v1::Tpk& tpk);
 void print_tpks(std::ostream& out, Format format, const v1::ListTpksResponse& tpks);
 
+// In UTC.
+std::string rfc3339(const google::protobuf::Timestamp& time);
+
 // An id that may be any octets: as it is when it is printable ASCII, else "hex:…".
 std::string id_text(std::string_view octets);
 // Back again; "hex:…" is decoded.
 Result<std::string> id_octets(const std::string& text);
+
+std::string kind_name(v1::IdentityKind kind);
+std::string state_name(v1::IdentityState state);
 
 // "user" ↔ IDENTITY_KIND_USER.
 const std::vector<std::string>& kind_names();

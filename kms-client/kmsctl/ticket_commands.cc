@@ -1,17 +1,19 @@
 // kmsctl ticket request|resolve: for trying things out.
 #include <fstream>
-#include <iostream>
-#include <iterator>
 #include <utility>
 
-#include "base/base64.h"
 #include "kms-client/kms_client.h"
 #include "kms-client/kmsctl/commands.h"
+#include "kms-client/kmsctl/message_file.h"
+#include "mikey/payload/bare_ticket.h"
+#include "mikey/ticket.h"
 #include "mikey/transfer_exchange.h"
 #include "service/config.h"
 
 namespace keystub::kmsctl {
 namespace {
+
+constexpr std::size_t kMaxKeyFile = 8192;  // octets of PEM: an RSA key of 8192 bits takes less
 
 Result<void> write_file(const std::string& file, Bytes octets) {
   std::ofstream out(file, std::ios::binary | std::ios::trunc);
@@ -21,36 +23,8 @@ Result<void> write_file(const std::string& file, Bytes octets) {
   return {};
 }
 
-// TRANSFER_INIT as octets, or as text: base64, with or without "a=key-mgmt:mikey" before it.
-Result<ByteVector> read_message(const std::string& file) {
-  std::string content;
-  if (file == "-") {
-    content.assign(std::istreambuf_iterator<char>(std::cin), {});
-  } else {
-    std::ifstream in(file, std::ios::binary);
-    if (!in) return fail(Category::not_found, file + " cannot be read");
-    content.assign(std::istreambuf_iterator<char>(in), {});
-  }
-  // A MIKEY message begins with version 1, which no text does.
-  if (content.empty() || content.front() == 1) return to_vector(as_bytes(content));
-  content.erase(content.find_last_not_of(" \t\r\n") + 1);
-  const std::size_t space = content.find_last_of(" \t");
-  return base64_decode(
-      std::string_view(content).substr(space == std::string::npos ? 0 : space + 1));
-}
-
-Result<std::unique_ptr<kms_client::KmsClient>> open_client(const Session& session,
-                                                           mikey::KmsCredentials credentials) {
-  if (session.server.empty()) {
-    return fail(Category::malformed, "tickets need --server IP:PORT of the KMS's ticket port");
-  }
-  auto connection = TRY(kms_client::KmsConnection::open({.server = session.server,
-                                                         .ca = session.ca,
-                                                         .certificate = session.certificate,
-                                                         .private_key = session.private_key,
-                                                         .server_name = session.server_name}));
-  return std::make_unique<kms_client::KmsClient>(std::move(connection), std::move(credentials),
-                                                 session.clock, session.random);
+Result<mikey::TicketId> ticket_id_of(Bytes ticket) {
+  return mikey::ticket_id(TRY(mikey::parse_bare_ticket(ticket)));
 }
 
 std::vector<std::string> spis_of(const std::vector<mikey::SessionKey>& keys) {
@@ -62,14 +36,26 @@ std::vector<std::string> spis_of(const std::vector<mikey::SessionKey>& keys) {
 
 }  // namespace
 
-TicketCommands::TicketCommands(service::Verb& top, Session& session) : session_(session) {
-  service::Verb& ticket = top.verb("ticket", "Requests and resolves tickets, to try things out.");
+Result<std::vector<mikey::Certificate>> read_certificates(const std::string& file) {
+  std::ifstream in(file, std::ios::binary);
+  if (!in) return fail(Category::not_found, file + " cannot be read");
+  const std::string pem(std::istreambuf_iterator<char>(in), {});
+  auto certificates = mikey::Certificate::from_pem(pem);
+  if (!certificates) return std::unexpected(std::move(certificates.error()).with_context(file));
+  return certificates;
+}
+
+TicketCommands::TicketCommands(service::Verb& ticket, Session& session) : session_(session) {
   const auto common = [this](service::Verb& verb) -> service::Verb& {
     return verb.required_option("--identity", identity_, "As whom: its URI.")
         .required_option("--kms", kms_, "URI of the KMS.")
-        .required_option("--psk-file", psk_.file, "The identity's key; -: standard input.")
+        .option("--psk-file", psk_.file, "The identity's key; -: standard input.")
         .choice("--psk-encoding", psk_.encoding, {"hex", "raw"}, "Form of the key in the file.")
         .option("--psk-id", psk_.id, "Name of the key. Default: the identity.")
+        .option("--identity-cert", certificate_,
+                "Instead of a key: the identity's certificate, then its issuers'.")
+        .option("--identity-key", private_key_, "Its private key (mode 0600).")
+        .option("--kms-cert", kms_certificate_, "Certificate of the KMS, for which to encrypt.")
         .option("--trace-id", trace_id_, "Travels into the KMS's log and audit.");
   };
   common(ticket.verb("request", "Requests a ticket."))
@@ -87,6 +73,51 @@ TicketCommands::TicketCommands(service::Verb& top, Session& session) : session_(
       .action([this] { return exit_code_of(resolve()); });
 }
 
+Result<mikey::PkCredentials> TicketCommands::read_certified() const {
+  if (certificate_.empty() || private_key_.empty() || kms_certificate_.empty()) {
+    return fail(Category::malformed,
+                "a certificate needs all three: --identity-cert, --identity-key and --kms-cert");
+  }
+  auto chain = TRY(read_certificates(certificate_));
+  const auto pem = TRY(service::read_secret<mikey::PrivateKeyPemTag>(
+      private_key_, service::SecretEncoding::raw, 1, kMaxKeyFile));
+  auto key = TRY(mikey::PrivateKey::from_pem(pem));
+  const auto kms_chain = TRY(read_certificates(kms_certificate_));
+  auto kms = TRY(mikey::KmsCertificate::pinned(kms_chain.front()));
+  return mikey::PkCredentials{mikey::Identity::uri(identity_), mikey::Identity::uri(kms_),
+                              std::move(chain), std::move(key), std::move(kms)};
+}
+
+Result<std::unique_ptr<kms_client::KmsClient>> TicketCommands::open_client() const {
+  if (session_.server.empty()) {
+    return fail(Category::malformed, "tickets need --server IP:PORT of the KMS's ticket port");
+  }
+  const bool certified =
+      !certificate_.empty() || !private_key_.empty() || !kms_certificate_.empty();
+  if (certified == psk_.given()) {
+    return fail(Category::malformed,
+                "how does the identity prove itself? --psk-file, or --identity-cert with "
+                "--identity-key and --kms-cert");
+  }
+  auto connection = TRY(kms_client::KmsConnection::open({.server = session_.server,
+                                                         .ca = session_.ca,
+                                                         .certificate = session_.certificate,
+                                                         .private_key = session_.private_key,
+                                                         .server_name = session_.server_name}));
+  if (certified) {
+    auto credentials = TRY(read_certified());
+    return std::make_unique<kms_client::KmsClient>(std::move(connection), std::move(credentials),
+                                                   session_.clock, session_.random);
+  }
+  const std::string psk_id = psk_.id.empty() ? identity_ : TRY(id_octets(psk_.id));
+  Psk psk = TRY(psk_.read());
+  return std::make_unique<kms_client::KmsClient>(
+      std::move(connection),
+      mikey::KmsCredentials{mikey::Identity::uri(identity_), mikey::Identity::uri(kms_), psk_id,
+                            std::move(psk)},
+      session_.clock, session_.random);
+}
+
 Result<void> TicketCommands::request() {
   const auto options = TRY(session_.connection());
   const auto validity =
@@ -95,16 +126,14 @@ Result<void> TicketCommands::request() {
     return fail(Category::malformed, "who may resolve the ticket? --responder URI");
   }
   const auto self = mikey::Identity::uri(identity_);
-  const std::string psk_id = psk_.id.empty() ? identity_ : TRY(id_octets(psk_.id));
-  Psk psk = TRY(psk_.read());
-  const auto client =
-      TRY(open_client(session_, {self, mikey::Identity::uri(kms_), psk_id, std::move(psk)}));
+  const auto client = TRY(open_client());
   auto wish = TRY(client->ticket_wish(responders_, validity));
   auto granted = TRY(
       client->request_ticket(std::move(wish), {.timeout = options.timeout, .trace_id = trace_id_}));
   const auto ticket = std::make_shared<const mikey::GrantedTicket>(std::move(granted));
 
   std::vector<Row> rows = policy_rows(ticket->policy);
+  rows.emplace_back("ticket_id", to_hex(TRY(ticket_id_of(ticket->body))));
   rows.emplace_back("octets", std::uint64_t{ticket->body.size()});
   rows.emplace_back("session_key_spis", spis_of(ticket->session_keys));
   if (!ticket_file_.empty()) {
@@ -131,10 +160,7 @@ Result<void> TicketCommands::resolve() {
   const ByteVector message = TRY(read_message(transfer_file_));
   const auto received = TRY(mikey::ReceivedTransfer::parse(message));
   const auto self = mikey::Identity::uri(identity_);
-  const std::string psk_id = psk_.id.empty() ? identity_ : TRY(id_octets(psk_.id));
-  Psk psk = TRY(psk_.read());
-  const auto client =
-      TRY(open_client(session_, {self, mikey::Identity::uri(kms_), psk_id, std::move(psk)}));
+  const auto client = TRY(open_client());
   auto resolved = TRY(client->resolve_ticket(received.ticket(),
                                              {.timeout = options.timeout, .trace_id = trace_id_}));
 
@@ -142,6 +168,7 @@ Result<void> TicketCommands::resolve() {
   auto spis = spis_of(resolved.session_keys);
   const auto verified = TRY(received.verify(std::move(resolved), self));
   std::vector<Row> rows = policy_rows(verified.policy());
+  rows.emplace_back("ticket_id", to_hex(TRY(mikey::ticket_id(received.ticket()))));
   rows.emplace_back("resolved_for", individual);
   rows.emplace_back("session_key_spis", std::move(spis));
   rows.emplace_back("transfer_init", "verified, from " + verified.initiator().data);

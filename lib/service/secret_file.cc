@@ -13,7 +13,7 @@
 namespace keystub::service {
 namespace {
 
-constexpr std::size_t kMaxOctets = 4096;
+constexpr std::size_t kMaxOctets = 8192;
 // What the file may hold at most: hex of the longest key and some line ends.
 constexpr std::size_t kMaxContent = 2 * kMaxOctets + 16;
 

@@ -16,7 +16,7 @@ enum class SecretEncoding : std::uint8_t { hex, raw };
 
 using FileSecret = Secret<struct FileSecretTag>;
 
-// Reads a key of min_octets to max_octets (of the key, not of its hex form; max 4096) from `file`,
+// Reads a key of min_octets to max_octets (of the key, not of its hex form; max 8192) from `file`,
 // or from standard input up to its end if `file` is "-". A file that its group or others may read
 // or write is refused (denied): chmod 600. not_found, malformed.
 Result<FileSecret> read_file_secret(const std::filesystem::path& file, SecretEncoding encoding,

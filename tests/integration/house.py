@@ -60,6 +60,14 @@ class Kms:
     def stop(self):
         return self.daemon.stop()
 
+    def configure_certificates(self, certificate, key, anchors, crl=""):
+        """Starts it anew with the public-key variants."""
+        self.stop()
+        self.config.write_text(self.config.read_text() + "\n" + toml({"pk": {
+            "enabled": True, "certificate": certificate, "private_key": key,
+            "trust_anchors": anchors, "crl": crl}}))
+        self.start()
+
     def ctl(self, *arguments, **options):
         """kmsctl on the admin socket: subprocess.CompletedProcess."""
         return processes.run("kmsctl", "--socket", self.admin_socket, *arguments, **options)

@@ -37,13 +37,20 @@ class LabKms {
     return shared;
   }
 
+  // From now on, who shows one of these certificates is authenticated too.
+  struct Certificates {
+    mikey::TrustAnchors trusted;
+    std::vector<mikey::KmsKeyPair> keys;
+  };
+  std::optional<Certificates> certificates;
+
   // --- As a server: octets in, octets out -------------------------------------------------
 
   Result<ByteVector> handle_request(Bytes request_init) {
     ++requests;
     const auto received = TRY(mikey::ReceivedRequest::parse(request_init));
     const mikey::Identity initiator = TRY(claimed(received.message().idr_i));
-    const auto request = TRY(received.authenticate(TRY(psk_of(initiator)), initiator, uri_));
+    const auto request = TRY(prove<mikey::AuthenticatedRequest>(received, initiator));
     mikey::TicketPolicy granted = request.wish();
     if (narrow_responders_to) {
       granted.idr_r = {mikey::Identity::uri(*narrow_responders_to)};
@@ -58,7 +65,7 @@ class LabKms {
     ++resolves;
     const auto received = TRY(mikey::ReceivedResolve::parse(resolve_init));
     const mikey::Identity responder = TRY(claimed(received.message().idr_r));
-    const auto resolve = TRY(received.authenticate(TRY(psk_of(responder)), responder, uri_));
+    const auto resolve = TRY(prove<mikey::AuthenticatedResolve>(received, responder));
     const mikey::TicketPolicy& policy = resolve.claimed_policy();
     const mikey::TicketProtection* tpk = &own_tpk_;
     if (!policy.flags.has(mikey::TicketFlag::d_kms_generated)) {
@@ -109,6 +116,15 @@ class LabKms {
   static Result<mikey::Identity> claimed(const std::optional<mikey::IdentityView>& identity) {
     if (!identity) return fail(Category::malformed, "the sender does not name itself");
     return mikey::Identity(*identity);
+  }
+  template <class Proven, class Received>
+  Result<Proven> prove(const Received& received, const mikey::Identity& sender) const {
+    if (certificates && received.message().sign) {
+      return received.authenticate(
+          mikey::PkAuthentication{certificates->trusted, certificates->keys, env_.clock.now()},
+          sender, uri_);
+    }
+    return received.authenticate(TRY(psk_of(sender)), sender, uri_);
   }
   Result<Psk> psk_of(const mikey::Identity& identity) const {
     const auto found = psks_.find(identity.data);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "mikey/payload/bare_ticket.h"
 #include "mikey/payload/chain.h"
 
 namespace keystub::mikey {
@@ -158,13 +159,7 @@ void encode_tp(ByteWriter& writer, const TicketPolicyView& policy) {
 }
 
 TicketView decode_ticket(ByteReader& reader) {
-  TicketView view;
-  const Bytes from_type = reader.rest();
-  view.policy = decode_tp(reader);
-  const std::uint16_t data_length = reader.u16("Ticket Data length");
-  view.ticket_data_offset = reader.offset();
-  view.ticket_data = reader.bytes(data_length, "Ticket Data");
-  view.body = from_type.first(from_type.size() - reader.remaining());
+  TicketView view = decode_bare_ticket(reader);
   const std::uint16_t initiator_length = reader.u16("Initiator Data length");
   view.initiator_data_offset = reader.offset();
   view.initiator_data = reader.bytes(initiator_length, "Initiator Data");

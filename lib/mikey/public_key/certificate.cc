@@ -5,6 +5,8 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include <algorithm>
+
 #include "mikey/public_key/openssl_errors.h"
 
 namespace keystub::mikey {
@@ -20,6 +22,18 @@ struct Free {
 };
 template <class T>
 using Ptr = std::unique_ptr<T, Free>;
+
+// The names of a certificate, null where it has none.
+Ptr<GENERAL_NAMES> alternative_names(x509_st* certificate) {
+  return Ptr<GENERAL_NAMES>(static_cast<GENERAL_NAMES*>(
+      X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
+}
+
+// The octets of a name of a type that is an IA5String.
+Bytes octets_of(const void* value) {
+  const auto* const text = static_cast<const ASN1_IA5STRING*>(value);
+  return {ASN1_STRING_get0_data(text), static_cast<std::size_t>(ASN1_STRING_length(text))};
+}
 
 constexpr int k112Bits = 2;  // OpenSSL's name for that strength
 
@@ -143,20 +157,49 @@ Result<ByteVector> Certificate::hash(HashFunc func) const {
 bool Certificate::names(const Identity& identity) const {
   const OpenSslErrorsDropped quiet;
   const auto type = alternative_name_of(identity.type);
-  const Ptr<GENERAL_NAMES> names(static_cast<GENERAL_NAMES*>(
-      X509_get_ext_d2i(certificate_.get(), NID_subject_alt_name, nullptr, nullptr)));
+  const auto names = alternative_names(certificate_.get());
   if (!type || names == nullptr) return false;
   for (int i = 0; i < sk_GENERAL_NAME_num(names.get()); ++i) {
     int found = 0;
     const void* const value =
         GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names.get(), i), &found);
-    if (found != *type) continue;
-    const auto* const text = static_cast<const ASN1_IA5STRING*>(value);
-    const Bytes octets(ASN1_STRING_get0_data(text),
-                       static_cast<std::size_t>(ASN1_STRING_length(text)));
-    if (equal(octets, identity.bytes())) return true;
+    if (found == *type && equal(octets_of(value), identity.bytes())) return true;
   }
   return false;
+}
+
+std::vector<std::string> Certificate::uris() const {
+  const OpenSslErrorsDropped quiet;
+  std::vector<std::string> uris;
+  const auto names = alternative_names(certificate_.get());
+  const int count = names == nullptr ? 0 : sk_GENERAL_NAME_num(names.get());
+  for (int i = 0; i < count; ++i) {
+    int found = 0;
+    const void* const value =
+        GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names.get(), i), &found);
+    if (found == GEN_URI) uris.emplace_back(as_text(octets_of(value)));
+  }
+  return uris;
+}
+
+std::string Certificate::subject() const {
+  const OpenSslErrorsDropped quiet;
+  const Ptr<BIO> out(BIO_new(BIO_s_mem()));
+  if (out == nullptr || X509_NAME_print_ex(out.get(), X509_get_subject_name(certificate_.get()), 0,
+                                           XN_FLAG_RFC2253) < 0) {
+    return {};
+  }
+  char* text = nullptr;
+  const long size = BIO_get_mem_data(out.get(), &text);
+  return {text, static_cast<std::size_t>(size)};
+}
+
+WallTime Certificate::not_after() const {
+  const OpenSslErrorsDropped quiet;
+  std::tm end{};
+  if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate_.get()), &end) != 1) return {};
+  constexpr auto kLast = std::chrono::floor<std::chrono::seconds>(WallTime::max());
+  return std::min(kLast, std::chrono::sys_seconds(std::chrono::seconds(::timegm(&end))));
 }
 
 Result<void> Certificate::check_validity(WallTime now) const {
@@ -242,6 +285,20 @@ Result<void> TrustAnchors::validate(const CertificateChain& chain, CertificateUs
                        subject.data);
   }
   return {};
+}
+
+bool TrustAnchors::revokes(const Certificate& certificate) const {
+  const OpenSslErrorsDropped quiet;
+  // Nothing is added to the store after make(): it may be read without its lock.
+  STACK_OF(X509_OBJECT)* const held = X509_STORE_get0_objects(store_.get());
+  for (int i = 0; i < sk_X509_OBJECT_num(held); ++i) {
+    X509_CRL* const list = X509_OBJECT_get0_X509_CRL(sk_X509_OBJECT_value(held, i));
+    X509_REVOKED* entry = nullptr;
+    if (list != nullptr && X509_CRL_get0_by_cert(list, &entry, certificate.handle()) == 1) {
+      return true;
+    }
+  }
+  return false;
 }
 
 }  // namespace keystub::mikey

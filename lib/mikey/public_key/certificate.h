@@ -31,6 +31,13 @@ class Certificate {
   // rfc822Name, compared octet by octet, without wildcards. The subject's distinguished name is
   // not consulted; a byte string names nobody.
   bool names(const Identity& identity) const;
+  // The uniformResourceIdentifiers of its subjectAltName.
+  std::vector<std::string> uris() const;
+  // The subject's distinguished name, for people: "CN=Alice,O=Example" (RFC 4514).
+  std::string subject() const;
+  // To the second; later than a WallTime can say: the last one that it can. What cannot be read is
+  // 1970.
+  WallTime not_after() const;
   // Refuses (expired) before notBefore and after notAfter.
   Result<void> check_validity(WallTime now) const;
 
@@ -79,6 +86,10 @@ class TrustAnchors {
   // among its names. Errors are unauthenticated, with Invalid Cert.
   Result<void> validate(const CertificateChain& chain, CertificateUse use, const Identity& subject,
                         WallTime now) const;
+
+  // Whether one of the revocation lists names the certificate, however old the list is. For a
+  // certificate that is trusted for itself, whose issuer need not be an anchor.
+  bool revokes(const Certificate& certificate) const;
 
  private:
   TrustAnchors(std::shared_ptr<x509_store_st> store, bool revocation)

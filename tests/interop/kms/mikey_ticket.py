@@ -1,4 +1,4 @@
-"""The Ticket Request exchange of MIKEY-TICKET from the initiator's side, PSK variant, and what the
+"""The Ticket Request exchange of MIKEY-TICKET from the initiator's side, both variants, and what the
 keys of a Ticket Transfer are for whoever holds the ticket protection key.
 
 Written from RFC 6043 and RFC 3830 alone, in another language and with other libraries than the
@@ -14,14 +14,19 @@ import os
 import struct
 import time
 
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.serialization import Encoding
 
 # RFC 3830 6.1, RFC 6043 6.1
 DATA_ERROR = 6
 DATA_REQUEST_INIT_PSK = 11
+DATA_REQUEST_INIT_PK = 12
 DATA_REQUEST_RESP = 13
 
 LAST, KEMAC, T, V, RAND, ERR, TR, IDR, RANDR, TP, TICKET = 0, 1, 5, 9, 11, 12, 13, 14, 15, 16, 17
+PKE, SIGN, CERT, CHASH = 2, 4, 7, 8
 KEY_DATA, EXTENSION = 20, 21
 
 ROLE_INITIATOR, ROLE_RESPONDER, ROLE_KMS, ROLE_PSK = 1, 2, 3, 4
@@ -111,8 +116,9 @@ class _Chain:
     def first(self):
         return self.payloads[0][0] if self.payloads else LAST
 
-    def octets(self):
-        kinds = [kind for kind, _ in self.payloads[1:]] + [LAST]
+    def octets(self, then=LAST):
+        """`then`: the payload that follows."""
+        kinds = [kind for kind, _ in self.payloads[1:]] + [then]
         return b"".join(bytes([following]) + body
                         for following, (_, body) in zip(kinds, self.payloads))
 
@@ -158,11 +164,11 @@ class Wish:
 
 @dataclasses.dataclass
 class RequestInit:
-    """A REQUEST_INIT_PSK and what its sender has to remember."""
+    """A REQUEST_INIT and what its sender has to remember."""
 
     message: bytes
     suite: Suite
-    psk: bytes
+    key: bytes  # the pre-shared key or the envelope key
     csb_id: bytes
     randr_i: bytes
     timestamp: bytes
@@ -189,6 +195,33 @@ def build_request_init(psk, psk_id, wish, suite=SUITE_256, timestamp=None, csb_i
     # RFC 6043 5.5: the identities, not whole payloads, follow the message.
     message += _hmac(suite, auth_key, message + wish.initiator + wish.kms[1])
     return RequestInit(message, suite, psk, csb_id, randr_i, timestamp)
+
+
+def build_request_init_pk(key, certificates, kms_certificate, wish, suite=SUITE_256):
+    """HDR, T, RANDRi, IDRi, {CERTi}, IDRkms, TP, CHASH, PKE, SIGNi (RFC 6043 4.2.1.3), with RSA
+    PKCS #1 v1.5 throughout. `key` and the certificates are those of python3-cryptography."""
+    sha256 = suite.hash_name == "sha256"
+    hash_function = hashes.SHA256() if sha256 else hashes.SHA1()
+    envelope_key = os.urandom(suite.key_octets)
+    csb_id, randr_i, timestamp = os.urandom(4), os.urandom(suite.key_octets), ntp_utc()
+    chain = _Chain()
+    chain.add(T, b"\x00" + timestamp)
+    chain.add(RANDR, bytes([ROLE_INITIATOR, len(randr_i)]) + randr_i)
+    chain.add(IDR, _idr(ROLE_INITIATOR, ID_URI, wish.initiator))
+    for certificate in certificates:
+        der = certificate.public_bytes(Encoding.DER)
+        chain.add(CERT, b"\x00" + struct.pack("!H", len(der)) + der)
+    chain.add(IDR, _idr(ROLE_KMS, *wish.kms))
+    chain.add(TP, wish.encode(suite))
+    chain.add(CHASH, bytes([2 if sha256 else 0]) + kms_certificate.fingerprint(hash_function))
+    sealed = kms_certificate.public_key().encrypt(envelope_key, padding.PKCS1v15())
+    chain.add(PKE, struct.pack("!H", len(sealed)) + sealed)  # C = 0: not to be cached
+    header = (bytes([1, DATA_REQUEST_INIT_PK, chain.first(), 0x80 | suite.prf]) + csb_id +
+              b"\x00\x01")
+    # RFC 3830 6.5: SIGN is always the last payload and has no Next Payload; S type 0.
+    message = header + chain.octets(then=SIGN) + struct.pack("!H", key.key_size // 8)
+    message += key.sign(message + wish.initiator + wish.kms[1], padding.PKCS1v15(), hash_function)
+    return RequestInit(message, suite, envelope_key, csb_id, randr_i, timestamp)
 
 
 class _Reader:
@@ -330,7 +363,7 @@ def verify_request_resp(request, message):
     payloads = list(_read_payloads(message[2], _Reader(message[10:], "REQUEST_RESP")))
     if payloads[-1][0] != V or payloads[-1][1][0] != suite.mac:
         raise Refused("V with the suite's algorithm is not the last payload")
-    encr_key, auth_key, salt_key = message_keys(suite, request.psk, request.csb_id, 2,
+    encr_key, auth_key, salt_key = message_keys(suite, request.key, request.csb_id, 2,
                                                 request.randr_i)
     covered = message[:-suite.mac_octets] + request.message
     if not hmac.compare_digest(_hmac(suite, auth_key, covered), message[-suite.mac_octets:]):

@@ -10,9 +10,12 @@ import time
 import unittest
 
 import grpc
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "integration"))
+import authority  # noqa: E402
 import house  # noqa: E402
 import mikey_ticket as mt  # noqa: E402
 import ticket_port  # noqa: E402
@@ -32,6 +35,10 @@ class KmsInterop(unittest.TestCase):
         path = pathlib.Path(cls.folder.name)
         cls.kms = house.Kms(path / "kms", identity=cls.vector["inputs"]["ids"]["kms"])
         cls.addClassCleanup(cls.kms.stop)
+        users = authority.Authority(path / "users", "users")
+        cls.kms_pair = users.issue("sip:kms@example.com", "kms")
+        cls.alice_pair = users.issue(ALICE, "alice")
+        cls.kms.configure_certificates(*cls.kms_pair, users.certificate)
         stub_folder = path / "stubs"
         stub_folder.mkdir()
         cls.stubs = ticket_port.Stubs(stub_folder)
@@ -77,6 +84,20 @@ class KmsInterop(unittest.TestCase):
         [(kind, key, spi)] = granted.session_keys
         self.assertEqual((kind, len(key), spi), (mt.KEY_TGK, 32, b"\x00\x00\x00\x01"))
         self.assertNotEqual(key, bytes(32))
+
+    def test_request_init_with_a_certificate_gets_a_request_resp_that_verifies(self):
+        """KMS-1: REQUEST_INIT_PK, under both suites; a signature that is wrong proves nobody."""
+        kms = x509.load_pem_x509_certificate(self.kms_pair[0].read_bytes())
+        chain = [x509.load_pem_x509_certificate(self.alice_pair[0].read_bytes())]
+        key = load_pem_private_key(self.alice_pair[1].read_bytes(), None)
+        for suite in (mt.SUITE_256, mt.SUITE_128):
+            request = mt.build_request_init_pk(key, chain, kms, self.wish(), suite)
+            granted = mt.verify_request_resp(request, self.port.request(request.message))
+            self.assertEqual(granted.policy.initiator, ALICE.encode())
+            self.assertEqual(len(granted.mpk_i), suite.key_octets)
+        message = mt.build_request_init_pk(key, chain, kms, self.wish()).message
+        code, _, _ = self.refused(message[:-1] + bytes([message[-1] ^ 1]))
+        self.assertEqual(code, grpc.StatusCode.UNAUTHENTICATED)
 
     def test_128_bit_suite_on_request(self):
         """KMS-1: PRF MIKEY-1, AES-CM-128 and HMAC-SHA-1-160 together."""

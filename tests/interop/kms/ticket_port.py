@@ -19,7 +19,7 @@ class Stubs:
         proto = ROOT / "proto"
         files = [proto / "keystub/v1/ticket_service.proto", proto / "keystub/v1/options.proto",
                  proto / "keystub/v1/identity_admin.proto", proto / "keystub/v1/policy.proto",
-                 proto / "google/rpc/status.proto"]
+                 proto / "keystub/v1/revocation.proto", proto / "google/rpc/status.proto"]
         # Not grpc_tools.protoc: Debian's is older than optional fields.
         subprocess.run(["protoc", f"-I{proto}", "-I/usr/include",
                         f"--python_out={folder}", *map(str, files)], check=True)
@@ -29,13 +29,18 @@ class Stubs:
         google.__path__.append(str(folder / "google"))
         self.ticket = importlib.import_module("keystub.v1.ticket_service_pb2")
         self.admin = importlib.import_module("keystub.v1.identity_admin_pb2")
+        self.revocation = importlib.import_module("keystub.v1.revocation_pb2")
         self.status = importlib.import_module("google.rpc.status_pb2")
 
 
 class TicketPort:
-    def __init__(self, stubs, address, ca_file):
+    def __init__(self, stubs, address, ca_file, certificate=None):
+        """`certificate`: PEM file of our own; its key lies beside it."""
         self.stubs = stubs
-        credentials = grpc.ssl_channel_credentials(pathlib.Path(ca_file).read_bytes())
+        own = certificate and pathlib.Path(certificate)
+        credentials = grpc.ssl_channel_credentials(
+            pathlib.Path(ca_file).read_bytes(),
+            own and own.with_suffix(".key").read_bytes(), own and own.read_bytes())
         self.channel = grpc.secure_channel(address, credentials)
 
     def close(self):
@@ -58,6 +63,15 @@ class TicketPort:
             request_serializer=ticket.ExchangeRequest.SerializeToString,
             response_deserializer=ticket.ExchangeResponse.FromString)
         return call(requests, timeout=TIMEOUT)
+
+    def watch_revocations(self, after=None, timeout=TIMEOUT):
+        """An iterator of WatchRevocationsResponses, with cancel()."""
+        revocation = self.stubs.revocation
+        call = self.channel.unary_stream(
+            "/keystub.v1.RevocationFeed/WatchRevocations",
+            request_serializer=revocation.WatchRevocationsRequest.SerializeToString,
+            response_deserializer=revocation.WatchRevocationsResponse.FromString)
+        return call(revocation.WatchRevocationsRequest(after_sequence=after), timeout=timeout)
 
     def refusal_of(self, error):
         """The Refusal in the details of a status."""

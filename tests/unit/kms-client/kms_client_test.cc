@@ -18,6 +18,7 @@
 #include "rpc/lab_ca.h"
 #include "rpc/server.h"
 #include "rpc/status.h"
+#include "tests/support/certificates.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/lab_kms.h"
 #include "tests/support/scripted_random.h"
@@ -150,6 +151,45 @@ TEST_F(KmsClientTest, RequestsATicketThatTheResponderResolves) {
   auto resolved = client(kBob)->resolve_ticket(received.ticket());
   ASSERT_TRUE(resolved.has_value()) << resolved.error().describe();
   EXPECT_TRUE(received.verify(std::move(*resolved), mikey::Identity::uri(kBob)).has_value());
+}
+
+TEST_F(KmsClientTest, ProvesItselfWithACertificate) {
+  const testing::TestCa ca("anybody");
+  const auto certify = [&](const std::string& uri) {
+    testing::CertificateText text{uri, "URI:" + uri};
+    text.not_after = clock.now() + 1h;
+    return ca.issue(text, testing::rsa_key(uri));
+  };
+  const auto kms = certify(lab.uri().data);
+  const auto certificate_i = certify(kAlice);
+  const auto certificate_r = certify(kBob);
+  const auto holder = [&](const char* uri, const mikey::Certificate& certificate) {
+    return std::make_unique<KmsClient>(
+        connect(),
+        mikey::PkCredentials{mikey::Identity::uri(uri),
+                             lab.uri(),
+                             {certificate},
+                             testing::rsa_key(uri),
+                             mikey::KmsCertificate::pinned(kms).value()},
+        clock, random);
+  };
+  lab.certificates.emplace(testing::LabKms::Certificates{
+      mikey::TrustAnchors::make({certificate_i, certificate_r}).value(),
+      {mikey::KmsKeyPair::make(kms, testing::rsa_key(lab.uri().data)).value()}});
+  const auto alice = holder(kAlice, certificate_i);
+  auto ticket = alice->request_ticket(alice->ticket_wish({kBob}, 10min).value());
+  ASSERT_TRUE(ticket.has_value()) << ticket.error().describe();
+  EXPECT_EQ(ticket->policy.idr_i, mikey::Identity::uri(kAlice));
+
+  const ByteVector transfer_init = offer(std::move(*ticket));
+  const auto received = mikey::ReceivedTransfer::parse(transfer_init).value();
+  auto resolved = holder(kBob, certificate_r)->resolve_ticket(received.ticket());
+  ASSERT_TRUE(resolved.has_value()) << resolved.error().describe();
+  EXPECT_TRUE(received.verify(std::move(*resolved), mikey::Identity::uri(kBob)).has_value());
+
+  const auto stranger = holder(kAlice, certify(kAlice));
+  EXPECT_EQ(stranger->request_ticket(alice->ticket_wish({kBob}, 10min).value()).error().category(),
+            Category::unauthenticated);
 }
 
 TEST_F(KmsClientTest, TriesAgainWithANewMessageWhenTheKmsIsUnavailable) {

@@ -1,4 +1,5 @@
 // The admin port over real gRPC: the Unix socket, mutual TLS, and what each call does.
+#include "kms-server/identity_import.h"
 #include "tests/unit/kms/server_fixture.h"
 
 namespace keystub::kms {
@@ -91,6 +92,51 @@ TEST_F(AdminServiceTest, ListsInPages) {
   } while (!list.page_token().empty());
   EXPECT_EQ(seen.size(), 5U);
   EXPECT_TRUE(std::is_sorted(seen.begin(), seen.end()));
+}
+
+TEST_F(AdminServiceTest, ImportsABatchAndNamesARecordThatIsWrong) {
+  start();
+  const auto stub = admin_on_socket();
+  v1::ImportIdentitiesRequest request;
+  request.set_import_id(std::string(kImportIdSize, '0'));
+  for (const char* uri : {kAlice, kBob}) {
+    auto& one = *request.add_identities();
+    one.set_line(static_cast<std::uint64_t>(request.identities_size()));
+    one.set_uri(uri);
+    one.set_kind(v1::IDENTITY_KIND_USER);
+  }
+  auto& psk = *request.mutable_identities(0)->add_psks();
+  psk.set_psk(std::string(32, 'k'));
+  psk.mutable_expire_time()->set_seconds(4'000'000'000);
+  request.mutable_identities(1)->set_kind(v1::IDENTITY_KIND_UNSPECIFIED);
+  v1::ImportIdentitiesResponse imported;
+  const auto refused = call(*stub, &v1::IdentityAdmin::Stub::ImportIdentities, request, imported);
+  EXPECT_EQ(refused.error_code(), StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(refused.error_message(), ::testing::HasSubstr("line 2, sip:bob@example.com"));
+
+  request.mutable_identities(1)->set_kind(v1::IDENTITY_KIND_GROUP);
+  request.mutable_identities(1)->set_state(v1::IDENTITY_STATE_SUSPENDED);
+  ASSERT_TRUE(call(*stub, &v1::IdentityAdmin::Stub::ImportIdentities, request, imported).ok());
+  EXPECT_EQ(imported.created(), 2U);
+  ASSERT_TRUE(call(*stub, &v1::IdentityAdmin::Stub::ImportIdentities, request, imported).ok());
+  EXPECT_TRUE(imported.done_before());
+  v1::ResumeImportRequest resume;
+  resume.set_import_id(request.import_id());
+  v1::ResumeImportResponse next;
+  ASSERT_TRUE(call(*stub, &v1::IdentityAdmin::Stub::ResumeImport, resume, next).ok());
+  EXPECT_EQ(next.next_batch(), 1U);
+
+  v1::ListIdentitiesRequest list;
+  list.set_groups_only(true);
+  v1::ListIdentitiesResponse groups;
+  ASSERT_TRUE(call(*stub, &v1::IdentityAdmin::Stub::ListIdentities, list, groups).ok());
+  ASSERT_EQ(groups.identities_size(), 1);
+  EXPECT_EQ(groups.identities(0).state(), v1::IDENTITY_STATE_SUSPENDED);
+  v1::GetIdentityRequest get;
+  get.set_uri(kAlice);
+  v1::GetIdentityResponse got;
+  ASSERT_TRUE(call(*stub, &v1::IdentityAdmin::Stub::GetIdentity, get, got).ok());
+  EXPECT_EQ(got.identity().psks(0).expire_time().seconds(), 4'000'000'000);
 }
 
 TEST_F(AdminServiceTest, KMS_8_ReturnsASharedTpkOnce) {

@@ -415,6 +415,122 @@ TEST_P(IdentityStoreContract, TheListenerHearsOfAChangeBeforeItIsAcknowledged) {
   EXPECT_EQ(heard_now().size(), 2U);
 }
 
+TEST_P(IdentityStoreContract, RevokesATicketOnceAndKeepsTheFirstRevocation) {
+  const ByteVector id(16, 0xA1);
+  const WallTime end = clock.now() + std::chrono::hours(1);
+  const Revocation revoked = store->revoke_ticket(id, end, soon()).value();
+  EXPECT_EQ(revoked.kind, RevocationKind::ticket);
+  EXPECT_EQ(revoked.subject, id);
+  EXPECT_EQ(revoked.time, clock.now());
+  EXPECT_EQ(revoked.limit, end);
+  clock.advance(std::chrono::minutes(1));
+  const Revocation again = store->revoke_ticket(id, end + std::chrono::hours(9), soon()).value();
+  EXPECT_EQ(again.sequence, revoked.sequence);
+  EXPECT_EQ(again.limit, end);
+  const auto page = store->revocations_since(0, 10, soon()).value();
+  ASSERT_EQ(page.revocations.size(), 1U);
+  EXPECT_EQ(page.revocations[0].subject, id);
+  EXPECT_EQ(page.newest, revoked.sequence);
+  EXPECT_TRUE(store->changes_since(0, 10, soon()).value().empty()) << "no row per ticket there";
+}
+
+TEST_P(IdentityStoreContract, TheTimeBeforeWhichTicketsAreRevokedNeverGoesBack) {
+  const WallTime noon = clock.now();
+  const Revocation first = store->revoke_tickets_before(noon, soon()).value();
+  EXPECT_EQ(first.limit, noon);
+  const Revocation earlier =
+      store->revoke_tickets_before(noon - std::chrono::hours(1), soon()).value();
+  EXPECT_EQ(earlier.limit, noon);
+  EXPECT_EQ(earlier.sequence, first.sequence);
+  const Revocation later =
+      store->revoke_tickets_before(noon + std::chrono::hours(1), soon()).value();
+  EXPECT_GT(later.sequence, first.sequence);
+  const auto page = store->revocations_since(0, 10, soon()).value();
+  ASSERT_EQ(page.revocations.size(), 1U) << "one, the newest";
+  EXPECT_EQ(page.revocations[0].limit, noon + std::chrono::hours(1));
+}
+
+TEST_P(IdentityStoreContract, ASuspendedOrRemovedIdentityIsARevocationWithAllItsUris) {
+  make(kAlice);
+  make(kBob);
+  ASSERT_TRUE(store->add_alias(kAlice, "tel:+4930123", soon()));
+  ASSERT_TRUE(store->add_pattern(kAlice, "sip:conf-*@example.com", soon()));
+  ASSERT_TRUE(store->set_state(kAlice, IdentityState::suspended, soon()));
+  const auto suspended = store->revocations_since(0, 10, soon()).value();
+  ASSERT_EQ(suspended.revocations.size(), 1U);
+  EXPECT_EQ(suspended.revocations[0].kind, RevocationKind::identity);
+  EXPECT_EQ(as_text(suspended.revocations[0].subject), kAlice);
+  EXPECT_THAT(suspended.revocations[0].aliases, ::testing::ElementsAre("tel:+4930123"));
+  EXPECT_THAT(suspended.revocations[0].owned_patterns,
+              ::testing::ElementsAre("sip:conf-*@example.com"));
+  EXPECT_EQ(suspended.log_size, 1U);
+
+  ASSERT_TRUE(store->set_state(kAlice, IdentityState::active, soon()));
+  EXPECT_TRUE(store->revocations_since(suspended.newest, 10, soon()).value().revocations.empty())
+      << "what was cut stays cut, and nothing is told";
+  ASSERT_TRUE(store->remove(kBob, soon()));
+  ASSERT_TRUE(store->set_state(kAlice, IdentityState::suspended, soon()));
+  const auto page = store->revocations_since(suspended.newest, 10, soon()).value();
+  ASSERT_EQ(page.revocations.size(), 2U);
+  EXPECT_EQ(as_text(page.revocations[0].subject), kBob);
+  EXPECT_EQ(as_text(page.revocations[1].subject), kAlice);
+  EXPECT_EQ(page.log_size, 2U) << "each once";
+  const auto first = store->revocations_since(0, 1, soon()).value();
+  EXPECT_EQ(first.revocations.size(), 1U);
+  EXPECT_TRUE(first.more);
+}
+
+TEST_P(IdentityStoreContract, ATpkThatIsRevokedOrTakenBackIsARevocation) {
+  make(kAlice);
+  ASSERT_TRUE(store->share_tpk(kAlice, key("mode3-1"), soon()));
+  ASSERT_TRUE(store->share_tpk(kAlice, key("mode3-2"), soon()));
+  ASSERT_TRUE(store->add_tpk(key("tpk-1"), TpkState::active, soon()));
+  ASSERT_TRUE(store->add_tpk(key("tpk-2"), TpkState::active, soon()));
+  EXPECT_TRUE(store->revocations_since(0, 10, soon()).value().revocations.empty());
+  ASSERT_TRUE(store->set_tpk_state(key("tpk-1").id, TpkState::revoked, soon()));
+  EXPECT_EQ(store->unshare_tpk(kAlice, {}, soon()).value(), 2U);
+  const auto page = store->revocations_since(0, 10, soon()).value();
+  std::vector<std::string> told;
+  for (const Revocation& revocation : page.revocations) {
+    EXPECT_EQ(revocation.kind, RevocationKind::tpk);
+    told.emplace_back(as_text(revocation.subject));
+  }
+  EXPECT_THAT(told, ::testing::UnorderedElementsAre("tpk-1", "mode3-1", "mode3-2"));
+}
+
+TEST_P(IdentityStoreContract, TheListenerHearsOfARevocationOnceBeforeItIsAcknowledged) {
+  std::mutex mutex;
+  std::vector<RevocationKind> heard;
+  store->on_revocation([&](const Revocation& revocation) {
+    const std::lock_guard lock(mutex);
+    heard.push_back(revocation.kind);
+  });
+  const auto heard_now = [&] {
+    const std::lock_guard lock(mutex);
+    return heard;
+  };
+  make(kAlice);
+  ASSERT_TRUE(store->revoke_ticket(ByteVector(16, 1), clock.now(), soon()));
+  EXPECT_THAT(heard_now(), ::testing::ElementsAre(RevocationKind::ticket));
+  ASSERT_TRUE(store->set_state(kAlice, IdentityState::suspended, soon()));
+  EXPECT_THAT(heard_now(),
+              ::testing::ElementsAre(RevocationKind::ticket, RevocationKind::identity));
+  make(kBob);
+  EXPECT_EQ(heard_now().size(), 2U);
+  store->on_revocation(nullptr);
+  ASSERT_TRUE(store->revoke_ticket(ByteVector(16, 2), clock.now(), soon()));
+  EXPECT_EQ(heard_now().size(), 2U);
+}
+
+TEST_P(IdentityStoreContract, FindsWhoOwnsAUriByAPattern) {
+  make(kAlice);
+  ASSERT_TRUE(store->add_pattern(kAlice, "sip:conf-*@example.com", soon()));
+  EXPECT_EQ(store->find_owner("sip:conf-7@example.com", soon()).value().uri, kAlice);
+  EXPECT_EQ(store->find_owner("sip:conf-7@example.org", soon()).error().category(),
+            Category::not_found);
+  EXPECT_EQ(store->find_owner(kAlice, soon()).error().category(), Category::not_found);
+}
+
 TEST_P(IdentityStoreContract, TakesChangesFromManyThreadsWithoutLosingOne) {
   constexpr int kThreads = 4;
   constexpr int kEach = 25;

@@ -13,6 +13,7 @@
 #include "kms-server/key_directory.h"
 #include "kms-server/policy.h"
 #include "kms-server/policy_admin.h"
+#include "kms-server/revocation_admin.h"
 #include "kms-server/sqlite_store.h"
 #include "kms-server/store_executor.h"
 #include "kms-server/ticket_handler.h"
@@ -45,9 +46,17 @@ class TroubledStore final : public IdentityStore {
     if (auto error = look_up()) return std::unexpected(std::move(*error));
     return store_.find_by_psk_id(psk_id, deadline);
   }
+  Result<Identity> find_owner(std::string_view uri, Deadline deadline) override {
+    if (auto error = look_up()) return std::unexpected(std::move(*error));
+    return store_.find_owner(uri, deadline);
+  }
   Result<IdentityPage> list(std::string_view prefix, std::string_view after, std::size_t limit,
                             Deadline deadline) override {
     return store_.list(prefix, after, limit, deadline);
+  }
+  Result<IdentityPage> list_groups(std::string_view prefix, std::string_view after,
+                                   std::size_t limit, Deadline deadline) override {
+    return store_.list_groups(prefix, after, limit, deadline);
   }
   Result<Identity> set_state(std::string_view uri, IdentityState state,
                              Deadline deadline) override {
@@ -97,6 +106,15 @@ class TroubledStore final : public IdentityStore {
   Result<MemberPage> list_members(std::string_view group, std::string_view after, std::size_t limit,
                                   Deadline deadline) override {
     return store_.list_members(group, after, limit, deadline);
+  }
+  Result<ImportOutcome> import_batch(ImportBatch batch, Deadline deadline) override {
+    return store_.import_batch(std::move(batch), deadline);
+  }
+  Result<std::uint64_t> next_import_batch(std::string_view import_id, Deadline deadline) override {
+    return store_.next_import_batch(import_id, deadline);
+  }
+  Result<void> forget_import(std::string_view import_id, Deadline deadline) override {
+    return store_.forget_import(import_id, deadline);
   }
   Result<Identity> share_tpk(std::string_view uri, WrappedKey tpk, Deadline deadline) override {
     return store_.share_tpk(uri, std::move(tpk), deadline);
@@ -155,11 +173,26 @@ class TroubledStore final : public IdentityStore {
     if (auto error = look_up()) return std::unexpected(std::move(*error));
     return store_.replace_keys(std::move(rewrapped), deadline);
   }
+  Result<Revocation> revoke_ticket(Bytes ticket_id, WallTime needed_until,
+                                   Deadline deadline) override {
+    return store_.revoke_ticket(ticket_id, needed_until, deadline);
+  }
+  Result<Revocation> revoke_tickets_before(WallTime time, Deadline deadline) override {
+    return store_.revoke_tickets_before(time, deadline);
+  }
+  Result<RevocationPage> revocations_since(std::uint64_t sequence, std::size_t limit,
+                                           Deadline deadline) override {
+    if (auto error = look_up()) return std::unexpected(std::move(*error));
+    return store_.revocations_since(sequence, limit, deadline);
+  }
   Result<std::vector<Change>> changes_since(std::uint64_t sequence, std::size_t limit,
                                             Deadline deadline) override {
     return store_.changes_since(sequence, limit, deadline);
   }
   void on_change(Listener listener) override { store_.on_change(std::move(listener)); }
+  void on_revocation(RevocationListener listener) override {
+    store_.on_revocation(std::move(listener));
+  }
 
   std::size_t look_ups() const { return look_ups_; }
 
@@ -178,6 +211,7 @@ class KmsFixture : public ::testing::Test {
   static constexpr const char* kBob = "sip:bob@example.com";
   static constexpr const char* kCarol = "sip:carol@example.com";
   static constexpr std::chrono::milliseconds kTimeout{20'000};
+  static constexpr std::chrono::seconds kPkInterval{10};  // between two looks at files
 
   KmsFixture() {
     if (auto made = SqliteStore::create(folder / "kms.db", kek, random); !made) {
@@ -209,24 +243,33 @@ class KmsFixture : public ::testing::Test {
     window = replay::ReplayWindow::open(folder / "replay", clock, replay_options()).value();
     keys = std::make_unique<KeyDirectory>(*store, kek, 1000);
     policy = std::make_unique<Policy>(policy_settings, settings.kms);
+    revocations = RevocationBook::open(*store, clock, Deadline::in(kTimeout)).value();
     audit_options.path = audit_options.path.empty() ? folder / "audit" : audit_options.path;
     audit = Audit::open(audit_options).value();
     limiter = RateLimiter::make(limit_settings, random).value();
     executor = std::make_unique<StoreExecutor>(executor_threads, executor_waiting);
+    pk = PkKeeper::open(pk_settings, kPkInterval, {clock, log}).value();
+    pk_executor = std::make_unique<StoreExecutor>(executor_threads, executor_waiting);
     handler = std::make_unique<TicketHandler>(
-        settings,
-        HandlerParts{*keys, *policy, *window, *limiter, *executor, *audit, log, clock, random});
+        settings, HandlerParts{*keys, *policy, *revocations, *window, *limiter, *executor, *audit,
+                               log, clock, random, nullptr, PkParts{*pk, *pk_executor}});
     policy_admin = std::make_unique<PolicyAdmin>(
         PolicyAdmin::Parts{*store, *keys, *policy, *audit, clock}, kTimeout);
+    revocation_admin = std::make_unique<RevocationAdmin>(
+        RevocationAdmin::Parts{*store, *keys, *audit, clock}, kTimeout);
     admin =
         std::make_unique<IdentityAdmin>(AdminParts{*store, kek, *audit, clock, random}, kTimeout);
   }
   void stop() {
+    pk_executor.reset();
     executor.reset();
     audit.reset();
     admin.reset();
     policy_admin.reset();
     handler.reset();
+    pk.reset();
+    revocation_admin.reset();
+    revocations.reset();
     policy.reset();
     limiter.reset();
     keys.reset();
@@ -353,6 +396,7 @@ class KmsFixture : public ::testing::Test {
   HandlerSettings settings = {.kms = mikey::Identity::uri("sip:kms@example.com")};
   PolicySettings policy_settings;
   LimitSettings limit_settings;
+  PkSettings pk_settings;  // not enabled
   AuditOptions audit_options;
   std::size_t executor_threads = 2;
   std::size_t executor_waiting = 100;
@@ -364,9 +408,13 @@ class KmsFixture : public ::testing::Test {
   std::unique_ptr<replay::ReplayWindow> window;
   std::unique_ptr<KeyDirectory> keys;
   std::unique_ptr<Policy> policy;
+  std::unique_ptr<RevocationBook> revocations;
+  std::unique_ptr<RevocationAdmin> revocation_admin;
   std::unique_ptr<RateLimiter> limiter;
   std::unique_ptr<Audit> audit;
   std::unique_ptr<StoreExecutor> executor;
+  std::unique_ptr<PkKeeper> pk;
+  std::unique_ptr<StoreExecutor> pk_executor;
   std::unique_ptr<TicketHandler> handler;
   std::unique_ptr<IdentityAdmin> admin;
   std::unique_ptr<PolicyAdmin> policy_admin;

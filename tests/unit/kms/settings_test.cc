@@ -117,6 +117,21 @@ default_validity = "2h"
   }
 }
 
+TEST(Settings, ThePublicKeyVariantsAreOffUnlessTheirFilesAreNamed) {
+  EXPECT_FALSE(read(kSmallest).value().pk.enabled);
+  const auto refused =
+      read(std::string(kSmallest) + "[pk]\nenabled = true\nprevious_certificate = \"old.pem\"\n");
+  ASSERT_FALSE(refused.has_value());
+  for (const char* part : {"pk.certificate", "pk.private_key", "pk.previous_private_key"}) {
+    EXPECT_THAT(refused.error().text(), HasSubstr(part));
+  }
+  const auto read_in = read(std::string(kSmallest) +
+                            "[pk]\nenabled = true\ncertificate = \"a.pem\"\n"
+                            "private_key = \"a.key\"\n");
+  ASSERT_TRUE(read_in.has_value()) << read_in.error().text();
+  EXPECT_EQ(read_in->pk.files().size(), 2U);
+}
+
 TEST(Settings, SomebodyMustBeAbleToAdminister) {
   std::string text = kSmallest;
   text.resize(text.find("[admin]"));

@@ -103,7 +103,8 @@ TEST_F(SqliteSchemaTest, TheStoreOpensADatabaseOfEveryEarlierSchemaWithAllThatIs
       // What every schema has, with the columns of the first.
       ASSERT_TRUE(database
                       ->execute("INSERT INTO identities VALUES (1, 'sip:a@x', 1, 2, 10, 20, 1);"
-                                "INSERT INTO psks VALUES (x'01', 1, x'0102', 10, 1);"
+                                "INSERT INTO psks (psk_id, identity_id, wrapped, created_ms, "
+                                "change_sequence) VALUES (x'01', 1, x'0102', 10, 1);"
                                 "INSERT INTO changes VALUES (3, 1, CAST('sip:a@x' AS BLOB));"
                                 "UPDATE change_counter SET value = 3;")
                       .has_value());
@@ -136,6 +137,9 @@ TEST_F(SqliteSchemaTest, TheStoreOpensADatabaseOfEveryEarlierSchemaWithAllThatIs
     const auto changes = (*opened)->changes_since(0, 10, soon).value();
     ASSERT_EQ(changes.size(), 1U);
     EXPECT_EQ(as_text(changes[0].key), "sip:a@x");
+    const auto revocations = (*opened)->revocations_since(0, 10, soon).value();
+    EXPECT_TRUE(revocations.revocations.empty());
+    EXPECT_EQ(revocations.kept_from, 3U) << "what was suspended before is not known";
     const auto tpks = (*opened)->list_tpks(soon).value();
     ASSERT_EQ(tpks.size(), 2U);
     EXPECT_EQ(tpks[0].state, TpkState::retired);

@@ -114,16 +114,68 @@ TEST_F(SqliteStoreTest, WhatIsAcknowledgedSurvivesAKilledProcess) {
   }
 }
 
+TEST_F(SqliteStoreTest, RevokedTicketsAreBoundedAndThoseThatAreOverGiveWay) {
+  ASSERT_TRUE(SqliteStore::create(path, kek, random).has_value());
+  SqliteStoreOptions options;
+  options.path = path;
+  options.max_revoked_tickets = 2;
+  const auto store = SqliteStore::open(options, kek, clock).value();
+  const Deadline soon = Deadline::in(std::chrono::seconds(20));
+  const auto revoke = [&](std::uint8_t octet, std::chrono::hours needed) {
+    return store->revoke_ticket(ByteVector(16, octet), clock.now() + needed, soon);
+  };
+  const std::uint64_t first = revoke(1, std::chrono::hours(1)).value().sequence;
+  ASSERT_TRUE(revoke(2, std::chrono::hours(9)).has_value());
+  const auto refused = revoke(3, std::chrono::hours(9));
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().category(), Category::busy);
+  EXPECT_THAT(refused.error().text(), ::testing::HasSubstr("before a time"));
+  EXPECT_TRUE(revoke(2, std::chrono::hours(9)).has_value()) << "one of them again";
+
+  clock.advance(std::chrono::hours(2));
+  ASSERT_TRUE(revoke(3, std::chrono::hours(9)).has_value()) << "the first is over";
+  const auto page = store->revocations_since(0, 10, soon).value();
+  ASSERT_EQ(page.revocations.size(), 2U);
+  EXPECT_EQ(page.kept_from, first) << "and one is missing for who was away";
+}
+
+TEST_F(SqliteStoreTest, OfRevokedIdentitiesTheOldestGoFirstAndTicketsStay) {
+  ASSERT_TRUE(SqliteStore::create(path, kek, random).has_value());
+  SqliteStoreOptions options;
+  options.path = path;
+  options.max_revocation_log = 2;
+  const auto store = SqliteStore::open(options, kek, clock).value();
+  const Deadline soon = Deadline::in(std::chrono::seconds(20));
+  ASSERT_TRUE(store->revoke_ticket(ByteVector(16, 1), clock.now() + std::chrono::hours(1), soon));
+  for (const char* uri : {"sip:a@x", "sip:b@x", "sip:c@x"}) {
+    ASSERT_TRUE(store->create(uri, IdentityKind::user, {}, soon));
+  }
+  ASSERT_TRUE(store->set_state("sip:a@x", IdentityState::suspended, soon));
+  const std::uint64_t oldest =
+      store->revocations_since(0, 10, soon).value().revocations[1].sequence;
+  ASSERT_TRUE(store->set_state("sip:b@x", IdentityState::suspended, soon));
+  EXPECT_EQ(store->revocations_since(0, 10, soon).value().kept_from, 0U);
+  ASSERT_TRUE(store->remove("sip:c@x", soon));
+  const auto page = store->revocations_since(0, 10, soon).value();
+  EXPECT_EQ(page.kept_from, oldest);
+  ASSERT_EQ(page.revocations.size(), 3U);
+  EXPECT_EQ(page.revocations[0].kind, RevocationKind::ticket);
+  EXPECT_EQ(as_text(page.revocations[1].subject), "sip:b@x");
+  EXPECT_EQ(as_text(page.revocations[2].subject), "sip:c@x");
+}
+
 TEST_F(SqliteStoreTest, KeepsEverythingOverARestart) {
   ASSERT_TRUE(SqliteStore::create(path, kek, random).has_value());
   const Deadline soon = Deadline::in(std::chrono::seconds(20));
   std::uint64_t sequence = 0;
   {
     const auto store = open_store(path, kek, clock).value();
-    sequence = store->create("sip:a@x", IdentityKind::as, {}, soon).value().change_sequence;
+    store->create("sip:a@x", IdentityKind::as, {}, soon).value();
+    sequence = store->revoke_ticket(ByteVector(16, 7), clock.now(), soon).value().sequence;
   }
   const auto store = open_store(path, kek, clock).value();
   EXPECT_EQ(store->find("sip:a@x", soon).value().kind, IdentityKind::as);
+  EXPECT_EQ(store->revocations_since(0, 10, soon).value().revocations.at(0).sequence, sequence);
   EXPECT_GT(store->create("sip:b@x", IdentityKind::user, {}, soon).value().change_sequence,
             sequence);
 }

@@ -107,7 +107,7 @@ TEST_F(Mode3, KMS_8_RefusesATicketWithoutEndOrOneThatIsValidForTooLong) {
   EXPECT_EQ(rule(), "mode3_validity");
   issued_at = clock.now() + 2h;
   EXPECT_FALSE(issue_and_resolve(longer, shared).has_value()) << "a T of its own choosing";
-  EXPECT_EQ(rule(), "mode3_issued");
+  EXPECT_EQ(rule(), "issued");
 }
 
 TEST_F(Mode3, KMS_8_ALongTicketDoesNotBecomeRightWhenItsEndComesNear) {

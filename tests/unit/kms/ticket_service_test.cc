@@ -3,6 +3,7 @@
 #include "kms-server/ticket_service.h"
 
 #include "kms-server/identity_admin_service.h"
+#include "tests/unit/kms/pk_vector_kms.h"
 #include "tests/unit/kms/server_fixture.h"
 #include "tests/unit/kms/vector_kms.h"
 
@@ -195,21 +196,23 @@ TEST_F(TicketServiceTest, ThePlaintextPortIsThereOnlyWhenItIsAskedFor) {
 }
 
 // What each port serves; KmsServer registers the same.
-const std::vector<std::string> kTicketPort = {"keystub.v1.TicketService", "grpc.health.v1.Health"};
-const std::vector<std::string> kAdminPort = {"keystub.v1.IdentityAdmin", "keystub.v1.KmsOperation",
-                                             "grpc.health.v1.Health",
-                                             "grpc.reflection.v1alpha.ServerReflection"};
+const std::vector<std::string> kTicketPort = {"keystub.v1.TicketService",
+                                              "keystub.v1.RevocationFeed", "grpc.health.v1.Health"};
+const std::vector<std::string> kAdminPort = {
+    "keystub.v1.IdentityAdmin",   "keystub.v1.KmsOperation",
+    "keystub.v1.RevocationAdmin", "keystub.v1.RevocationFeed",
+    "grpc.health.v1.Health",      "grpc.reflection.v1alpha.ServerReflection"};
 
 TEST(MethodTables, KMS_7_EveryMethodOfEveryServiceOfBothPortsHasARow) {
   const rpc::Guard tickets(ticket_method_rules({}, false, false));
   EXPECT_TRUE(tickets.uncovered(kTicketPort).empty());
   EXPECT_TRUE(rpc::Guard(admin_method_rules({})).uncovered(kAdminPort).empty());
-  EXPECT_EQ(tickets.uncovered({"keystub.v1.IdentityAdmin"}).size(), 26U)
+  EXPECT_EQ(tickets.uncovered({"keystub.v1.IdentityAdmin"}).size(), 30U)
       << "the ticket port offers no administration";
 }
 
 TEST(MethodTables, KMS_7_EachRoleMayDoItsOwnAndNoMore) {
-  const Roles roles{{"boss"}, {"ops", "uid:4711"}, {"eyes"}, {"agent"}};
+  const Roles roles{{"boss"}, {"ops", "uid:4711"}, {"eyes"}, {"agent"}, {"mrfc"}};
   const rpc::Guard admin(admin_method_rules(roles));
   const auto may = [&](const char* name, const std::string& method,
                        rpc::CallerKind kind = rpc::CallerKind::certificate) {
@@ -226,6 +229,9 @@ TEST(MethodTables, KMS_7_EachRoleMayDoItsOwnAndNoMore) {
     EXPECT_EQ(may(name, service + "SetPsk"), std::string(name) != "eyes");
     EXPECT_EQ(may(name, service + "RevokeTpk"), std::string(name) == "boss");
     EXPECT_EQ(may(name, service + "ShareTpk"), std::string(name) == "boss");
+    EXPECT_EQ(may(name, "keystub.v1.RevocationAdmin/RevokeTicket"), std::string(name) != "eyes");
+    EXPECT_TRUE(may(name, "keystub.v1.RevocationAdmin/ListRevocations"));
+    EXPECT_TRUE(may(name, "keystub.v1.RevocationFeed/WatchRevocations"));
   }
   for (const char* method : {"ListIdentities", "CreateIdentity", "ListTpks"}) {
     EXPECT_FALSE(may("agent", service + method)) << method;
@@ -247,6 +253,25 @@ TEST(MethodTables, KMS_7_EachRoleMayDoItsOwnAndNoMore) {
   EXPECT_FALSE(tickets.check(caller, "/keystub.v1.TicketService/RequestTicket").has_value());
   caller.kind = rpc::CallerKind::anonymous_tls;
   EXPECT_FALSE(tickets.check(caller, "/keystub.v1.TicketService/RequestTicket").has_value());
+}
+
+// They tell who exists.
+TEST(MethodTables, KMS_7_RevocationsAreToldToWhoMaySeeIdentitiesAndToWatchers) {
+  const std::string watch = "/keystub.v1.RevocationFeed/WatchRevocations";
+  const auto may = [&](const Roles& roles, rpc::CallerKind kind, const char* name) {
+    rpc::Caller caller;
+    caller.kind = kind;
+    caller.names = {name};
+    return rpc::Guard(ticket_method_rules(roles, false, true)).check(caller, watch).has_value();
+  };
+  const Roles roles{{"boss"}, {"ops"}, {"eyes"}, {}, {"mrfc"}};
+  for (const char* name : {"boss", "ops", "eyes", "mrfc"}) {
+    EXPECT_TRUE(may(roles, rpc::CallerKind::certificate, name)) << name;
+    EXPECT_FALSE(may(roles, rpc::CallerKind::anonymous_tls, name)) << name;
+    EXPECT_FALSE(may(roles, rpc::CallerKind::plaintext, name)) << name;
+  }
+  EXPECT_FALSE(may(roles, rpc::CallerKind::certificate, "ue"));
+  EXPECT_FALSE(may({}, rpc::CallerKind::certificate, "ue")) << "nobody, not everybody";
 }
 
 // --------------------------------------------------------------------------------- the stream
@@ -420,53 +445,77 @@ TEST_F(TicketServiceTest, AnswersWhatIsInFlightBeforeItStops) {
 // ------------------------------------------------------------------------------- the vectors
 
 // The same server class, with the clock, the randomness and the keys of a scenario.
-class VectorsOverGrpc : public ServerFixture, public ::testing::WithParamInterface<const char*> {
+template <class Vector>
+class ScenarioOverGrpc : public ServerFixture, public ::testing::WithParamInterface<const char*> {
  protected:
-  VectorsOverGrpc() {
+  ScenarioOverGrpc() {
     vector.fill(*store, *kek);
     settings.identity = vector.identity();
     settings.thdr = vector.thdr();
     settings.policy.require_forking = false;
+    settings.pk = vector.pk(folder);
     server = KmsServer::start(settings, {*store, *kek, *vector_window, clock_of_vector, drawn, log})
                  .value();
     addresses["tickets"] = server->endpoints()[0].address;
   }
-  ~VectorsOverGrpc() override { server.reset(); }
+  ~ScenarioOverGrpc() override { server.reset(); }
 
-  VectorKms vector{GetParam()};
+  // Both exchanges, byte for byte.
+  void play() {
+    const auto stub = tickets();
+    if (vector.has_request()) {
+      vector.script_request(clock_of_vector, drawn);
+      v1::RequestTicketRequest request;
+      request.set_mikey(to_string(Bytes(vector.message("REQUEST_INIT"))));
+      v1::RequestTicketResponse response;
+      expect_answer(
+          [&](grpc::ClientContext* context) {
+            return stub->RequestTicket(context, request, &response);
+          },
+          response, "REQUEST_RESP");
+    }
+    vector.script_resolve(clock_of_vector, drawn);
+    v1::ResolveTicketRequest request;
+    request.set_mikey(to_string(Bytes(vector.message("RESOLVE_INIT"))));
+    v1::ResolveTicketResponse response;
+    expect_answer(
+        [&](grpc::ClientContext* context) {
+          return stub->ResolveTicket(context, request, &response);
+        },
+        response, "RESOLVE_RESP");
+  }
+
+  Vector vector{GetParam()};
   testing::VectorClock clock_of_vector;
   testing::ScriptedRandom drawn;
   std::unique_ptr<replay::ReplayWindow> vector_window =
       replay::ReplayWindow::in_memory(clock_of_vector).value();
-};
 
-TEST_P(VectorsOverGrpc, KMS_1_KMS_2_KMS_8_AreAnsweredByteForByte) {
-  const auto stub = tickets();
-  if (vector.has_request()) {
-    vector.script_request(clock_of_vector, drawn);
+ private:
+  void expect_answer(const std::function<grpc::Status(grpc::ClientContext*)>& call,
+                     const auto& response, const char* name) {
     grpc::ClientContext context;
     rpc::prepare(context, kTimeout);
-    v1::RequestTicketRequest request;
-    request.set_mikey(to_string(Bytes(vector.request_init())));
-    v1::RequestTicketResponse response;
-    const grpc::Status status = stub->RequestTicket(&context, request, &response);
+    const grpc::Status status = call(&context);
     ASSERT_TRUE(status.ok()) << status.error_message();
-    EXPECT_EQ(to_hex(as_bytes(response.mikey())), to_hex(vector.scenario.message("REQUEST_RESP")));
+    EXPECT_EQ(to_hex(as_bytes(response.mikey())), to_hex(vector.message(name)));
   }
-  vector.script_resolve(clock_of_vector, drawn);
-  grpc::ClientContext context;
-  rpc::prepare(context, kTimeout);
-  v1::ResolveTicketRequest request;
-  request.set_mikey(to_string(Bytes(vector.resolve_init())));
-  v1::ResolveTicketResponse response;
-  const grpc::Status status = stub->ResolveTicket(&context, request, &response);
-  ASSERT_TRUE(status.ok()) << status.error_message();
-  EXPECT_EQ(to_hex(as_bytes(response.mikey())), to_hex(vector.scenario.message("RESOLVE_RESP")));
-}
+};
 
+using VectorsOverGrpc = ScenarioOverGrpc<VectorKms>;
+TEST_P(VectorsOverGrpc, KMS_1_KMS_2_KMS_8_AreAnsweredByteForByte) { play(); }
 INSTANTIATE_TEST_SUITE_P(Scenarios, VectorsOverGrpc,
                          ::testing::Values("a", "b", "c", "d", "e", "f", "m", "n"),
                          [](const auto& tested) { return std::string(tested.param); });
+
+using PkVectorsOverGrpc = ScenarioOverGrpc<PkVectorKms>;
+TEST_P(PkVectorsOverGrpc, KMS_1_KMS_2_KMS_8_AreAnsweredByteForByte) { play(); }
+INSTANTIATE_TEST_SUITE_P(Scenarios, PkVectorsOverGrpc,
+                         ::testing::Values("pk-mode1-256", "pk-mode3-256"), [](const auto& tested) {
+                           std::string name = tested.param;
+                           std::ranges::replace(name, '-', '_');
+                           return name;
+                         });
 
 }  // namespace
 }  // namespace keystub::kms

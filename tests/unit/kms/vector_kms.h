@@ -6,9 +6,11 @@
 
 #include "kms-server/identity_store.h"
 #include "kms-server/kek.h"
+#include "kms-server/pk_material.h"
 #include "mikey/request_exchange.h"
 #include "mikey/resolve_exchange.h"
 #include "tests/support/scripted_random.h"
+#include "tests/support/temp_dir.h"
 #include "tests/support/vectors.h"
 
 namespace keystub::kms {
@@ -18,9 +20,12 @@ class VectorKms {
   explicit VectorKms(const char* name) : scenario(KEYSTUB_SOURCE_DIR, name) {}
 
   bool has_request() const { return scenario.has_message("REQUEST_INIT"); }
-  ByteVector request_init() const { return scenario.message("REQUEST_INIT"); }
-  ByteVector resolve_init() const { return scenario.message("RESOLVE_INIT"); }
+  ByteVector message(const char* name) const { return scenario.message(name); }
+  ByteVector request_init() const { return message("REQUEST_INIT"); }
+  ByteVector resolve_init() const { return message("RESOLVE_INIT"); }
   mikey::Identity identity() const { return {mikey::IdType::nai, id("kms")}; }
+
+  PkSettings pk(const testing::TempDir&) const { return {}; }
 
   // Alice, bob and the TPK, under the names that the messages give their keys.
   void fill(IdentityStore& store, const Kek& kek) {

@@ -17,6 +17,7 @@
 
 #include "base/base64.h"
 #include "keystub/v1/identity_admin.grpc.pb.h"
+#include "keystub/v1/revocation.grpc.pb.h"
 #include "keystub/v1/ticket_service.grpc.pb.h"
 #include "rpc/credentials.h"
 #include "rpc/lab_ca.h"
@@ -44,6 +45,7 @@ class FakeAdmin final : public v1::IdentityAdmin::Service {
  public:
   std::map<std::string, v1::Identity> identities;
   std::map<std::string, std::string> psks;  // by psk id
+  std::string removed_fingerprint;
   std::optional<grpc::Status> fault;
   int list_calls = 0;
 
@@ -108,6 +110,24 @@ class FakeAdmin final : public v1::IdentityAdmin::Service {
       *response->mutable_identity() = i;
     });
   }
+  grpc::Status AddCertificate(grpc::ServerContext*, const v1::AddCertificateRequest* request,
+                              v1::AddCertificateResponse* response) override {
+    return with(request->uri(), [&](auto& i) {
+      auto& one = *i.add_certificates();
+      one.set_fingerprint(request->certificate().substr(0, 2));
+      one.set_subject("CN=kms");
+      one.mutable_not_after()->set_seconds(1767323045);
+      *response->mutable_identity() = i;
+    });
+  }
+  grpc::Status RemoveCertificate(grpc::ServerContext*, const v1::RemoveCertificateRequest* request,
+                                 v1::RemoveCertificateResponse* response) override {
+    return with(request->uri(), [&](auto& i) {
+      removed_fingerprint = request->fingerprint();
+      i.clear_certificates();
+      *response->mutable_identity() = i;
+    });
+  }
   grpc::Status ShareTpk(grpc::ServerContext*, const v1::ShareTpkRequest* request,
                         v1::ShareTpkResponse* response) override {
     return with(request->uri(), [&](auto& i) {
@@ -164,6 +184,68 @@ class FakeTickets final : public v1::TicketService::Service {
   testing::LabKms& kms_;
 };
 
+// What is revoked, in memory. Pages of two.
+class FakeRevocations final : public v1::RevocationAdmin::Service {
+ public:
+  std::vector<v1::Revocation> revocations;
+  std::vector<v1::RevokeTicketRequest> requests;
+
+  v1::Revocation& add() {
+    v1::Revocation& added = revocations.emplace_back();
+    added.set_sequence(revocations.size() * 10);
+    added.mutable_time()->set_seconds(1767323045);
+    return added;
+  }
+  grpc::Status RevokeTicket(grpc::ServerContext*, const v1::RevokeTicketRequest* request,
+                            v1::RevokeTicketResponse* response) override {
+    requests.push_back(*request);
+    v1::Revocation& added = add();
+    added.set_ticket_id(std::string(16, '\x0f'));
+    *response->mutable_revocation() = added;
+    return grpc::Status::OK;
+  }
+  grpc::Status RevokeTicketsBefore(grpc::ServerContext*,
+                                   const v1::RevokeTicketsBeforeRequest* request,
+                                   v1::RevokeTicketsBeforeResponse* response) override {
+    v1::Revocation& added = add();
+    *added.mutable_tickets_before() = request->time();
+    *response->mutable_revocation() = added;
+    return grpc::Status::OK;
+  }
+  grpc::Status ListRevocations(grpc::ServerContext*, const v1::ListRevocationsRequest* request,
+                               v1::ListRevocationsResponse* response) override {
+    for (const v1::Revocation& revocation : revocations) {
+      if (revocation.sequence() <= request->after_sequence()) continue;
+      if (response->revocations_size() == 2) {
+        response->set_more(true);
+        break;
+      }
+      *response->add_revocations() = revocation;
+    }
+    return grpc::Status::OK;
+  }
+};
+
+// Tells all of them, and then denies the rest.
+class FakeFeed final : public v1::RevocationFeed::Service {
+ public:
+  explicit FakeFeed(const FakeRevocations& revocations) : revocations_(revocations) {}
+  grpc::Status WatchRevocations(grpc::ServerContext*, const v1::WatchRevocationsRequest* request,
+                                grpc::ServerWriter<v1::WatchRevocationsResponse>* writer) override {
+    for (const v1::Revocation& revocation : revocations_.revocations) {
+      if (revocation.sequence() <= request->after_sequence()) continue;
+      v1::WatchRevocationsResponse response;
+      response.set_sequence(revocation.sequence());
+      *response.mutable_revocation() = revocation;
+      writer->Write(response);
+    }
+    return {grpc::StatusCode::PERMISSION_DENIED, "enough"};
+  }
+
+ private:
+  const FakeRevocations& revocations_;
+};
+
 struct KmsctlTest : ::testing::Test {
   TempDir folder;
   SystemClock clock;
@@ -171,6 +253,8 @@ struct KmsctlTest : ::testing::Test {
   FakeAdmin admin;
   testing::LabKms lab{clock, random};
   FakeTickets tickets{lab};
+  FakeRevocations revocations;
+  FakeFeed feed{revocations};
   std::unique_ptr<rpc::UnixListener> listener;
   std::unique_ptr<rpc::Server> server;
   std::string out;  // what the last command printed
@@ -188,7 +272,7 @@ struct KmsctlTest : ::testing::Test {
                                   rpc::ClientCertificate::optional})
              .value()});
     options.unix_listener = listener.get();
-    options.services = {&admin, &tickets};
+    options.services = {&admin, &tickets, &revocations, &feed};
     server = rpc::Server::start(options).value();
   }
 
@@ -357,6 +441,40 @@ TEST_F(KmsctlTest, SaysWhatIsMissingOrCannotBeReached) {
   EXPECT_EQ(run({"identity"}), service::kExitUsage);
 }
 
+TEST_F(KmsctlTest, PinsACertificateAndTakesItBack) {
+  ASSERT_EQ(by_socket({"identity", "create", "sip:alice@example.com"}), 0);
+  const std::string file = (folder / "kms.pem").string();
+  ASSERT_EQ(by_socket({"identity", "add-certificate", "sip:alice@example.com", file}), 0) << err;
+  // DER: a SEQUENCE of more than 255 octets.
+  EXPECT_THAT(out, HasSubstr("3082 CN=kms until 2026-01-02T03:04:05Z"));
+  const std::string two = TempDir::read(file) + TempDir::read(folder / "ca.pem");
+  EXPECT_EQ(by_socket({"identity", "add-certificate", "sip:alice@example.com",
+                       folder.write("two.pem", two).string()}),
+            service::kExitMalformed);
+  EXPECT_THAT(err, HasSubstr("holds 2 certificates"));
+  EXPECT_EQ(by_socket({"identity", "add-certificate", "sip:alice@example.com", "/nonexistent"}),
+            service::kExitNotFound);
+  ASSERT_EQ(by_socket({"identity", "remove-certificate", "sip:alice@example.com", "--fingerprint",
+                       "AB:CD"}),
+            0);
+  EXPECT_EQ(admin.removed_fingerprint, "\xab\xcd");
+}
+
+TEST_F(KmsctlTest, AnIdentityProvesItselfInOneWayAndWhollySo) {
+  const auto request = [&](std::vector<std::string> words) {
+    words.insert(words.begin(),
+                 {"ticket", "request", "--identity", "sip:alice@example.com", "--kms",
+                  "sip:kms@example.com", "--responder", "sip:bob@example.com"});
+    EXPECT_EQ(by_tls(std::move(words)), service::kExitMalformed);
+    return err;
+  };
+  const std::string certificate = (folder / "kms.pem").string();
+  EXPECT_THAT(request({}), HasSubstr("how does the identity prove itself?"));
+  EXPECT_THAT(request({"--psk-file", key_file("key", kPskHex), "--identity-cert", certificate}),
+              HasSubstr("how does the identity prove itself?"));
+  EXPECT_THAT(request({"--identity-cert", certificate}), HasSubstr("needs all three"));
+}
+
 // KMS-1, KMS-2 by hand.
 TEST_F(KmsctlTest, RequestsAndResolvesATicket) {
   lab.add("sip:alice@example.com");
@@ -375,6 +493,7 @@ TEST_F(KmsctlTest, RequestsAndResolvesATicket) {
   EXPECT_EQ(ticket["responders"], json::array({"sip:bob@example.com"}));
   EXPECT_EQ(ticket["initiator"], "sip:alice@example.com");
   EXPECT_EQ(ticket["flags"], "DEFGHINO");
+  EXPECT_EQ(ticket["ticket_id"].get<std::string>().size(), 32U);
 
   const auto resolve = [&](const std::string& file) {
     return by_tls({"ticket", "resolve", "--identity", "sip:bob@example.com", "--kms",
@@ -394,6 +513,61 @@ TEST_F(KmsctlTest, RequestsAndResolvesATicket) {
   std::string damaged = TempDir::read(init);
   damaged.resize(damaged.size() / 2);
   EXPECT_EQ(resolve(folder.write("damaged", damaged).string()), service::kExitMalformed);
+}
+
+TEST_F(KmsctlTest, RevokesATicketByItsIdByItselfOrByAMessageThatCarriesIt) {
+  ASSERT_EQ(by_socket({"ticket", "revoke", "--id", std::string(32, 'a')}), 0) << err;
+  EXPECT_EQ(revocations.requests.back().ticket_id(), std::string(16, '\xaa'));
+  EXPECT_THAT(out, AllOf(HasSubstr("0f0f0f0f"), HasSubstr("2026-01-02T03:04:05Z")));
+
+  lab.add("sip:alice@example.com");
+  const std::string init = (folder / "transfer.bin").string();
+  const std::string file = (folder / "ticket.bin").string();
+  ASSERT_EQ(
+      by_tls({"ticket", "request", "--identity", "sip:alice@example.com", "--kms",
+              "sip:kms@example.com", "--psk-file",
+              key_file("psk", to_hex(lab.credentials("sip:alice@example.com").psk.reveal())),
+              "--responder", "sip:bob@example.com", "--transfer-init", init, "--ticket", file}),
+      0)
+      << err;
+  ASSERT_EQ(by_socket({"ticket", "revoke", "--ticket", file}), 0) << err;
+  EXPECT_EQ(revocations.requests.back().ticket_octets(), TempDir::read(file));
+  ASSERT_EQ(by_socket({"ticket", "revoke", "--transfer-init", init}), 0) << err;
+  EXPECT_EQ(revocations.requests.back().ticket_octets(), TempDir::read(file));
+
+  ASSERT_EQ(by_socket({"ticket", "revoke", "--before", "2026-01-01T12:00:00Z", "--output", "json"}),
+            0)
+      << err;
+  EXPECT_EQ(json::parse(out)["before"], "2026-01-01T12:00:00Z");
+  EXPECT_EQ(by_socket({"ticket", "revoke"}), service::kExitMalformed);
+  EXPECT_EQ(by_socket({"ticket", "revoke", "--id", "aa", "--before", "x"}),
+            service::kExitMalformed);
+  EXPECT_EQ(by_socket({"ticket", "revoke", "--id", "aa"}), service::kExitMalformed);
+  EXPECT_EQ(by_socket({"ticket", "revoke", "--before", "yesterday"}), service::kExitMalformed);
+  EXPECT_THAT(err, HasSubstr("2026-01-02T03:04:05Z"));
+}
+
+TEST_F(KmsctlTest, ListsAndWatchesWhatIsRevoked) {
+  revocations.add().set_ticket_id(std::string(16, '\x01'));
+  revocations.add().mutable_identity()->set_uri("sip:a@x");
+  revocations.add().set_tpk_id("tpk-1");
+  ASSERT_EQ(by_socket({"revocation", "list", "--output", "json"}), 0) << err;
+  const json list = json::parse(out);
+  ASSERT_EQ(list.size(), 3U);
+  EXPECT_EQ(list[0]["ticket_id"], "01010101010101010101010101010101");
+  EXPECT_EQ(list[1]["uri"], "sip:a@x");
+  EXPECT_EQ(list[2]["tpk_id"], "tpk-1");
+
+  EXPECT_EQ(by_tls({"revocation", "watch", "--after", "10", "--output", "json"}),
+            service::kExitDenied);
+  std::istringstream lines(out);
+  std::vector<std::string> told;
+  for (std::string line; std::getline(lines, line);) {
+    told.push_back(json::parse(line)["revoked"]);
+  }
+  EXPECT_EQ(told, (std::vector<std::string>{"identity", "tpk"}));
+  EXPECT_EQ(by_socket({"revocation", "watch"}), service::kExitDenied);
+  EXPECT_THAT(out, HasSubstr("sip:a@x"));
 }
 
 }  // namespace

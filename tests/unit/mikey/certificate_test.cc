@@ -220,6 +220,25 @@ TEST_F(Certificates, HashIsThatOfTheDerForm) {
   EXPECT_EQ(error_no_for(root_.certificate().hash(HashFunc::md5).error()), ErrorNo::invalid_ha);
 }
 
+TEST_F(Certificates, SayWhoseTheyAreAndForHowLong) {
+  alice_.alternative_names = "URI:sip:alice@example.com,email:alice@example.com,URI:tel:+4989123";
+  const Certificate alice = chain(alice_).front();
+  EXPECT_EQ(alice.subject(), "CN=Alice");
+  EXPECT_EQ(alice.uris(), (std::vector<std::string>{"sip:alice@example.com", "tel:+4989123"}));
+  EXPECT_EQ(alice.not_after(), alice_.not_after);
+  EXPECT_TRUE(root_.certificate().uris().empty());
+}
+
+TEST_F(Certificates, AListNamesWhatItsIssuerRevoked) {
+  const CertificateChain good = chain(alice_);
+  const Certificate by_root = root_.issue(alice_, rsa_key("alice"));
+  const auto trust = anchors(root_.revocation_list() + intermediate_.revocation_list({good[0]}));
+  EXPECT_TRUE(trust.revokes(good[0]));
+  EXPECT_FALSE(trust.revokes(good[1]));
+  EXPECT_FALSE(trust.revokes(by_root));
+  EXPECT_FALSE(anchors().revokes(good[0])) << "there is no list";
+}
+
 TEST_F(Certificates, AnchorsAndListsThatAreNoneAreRefused) {
   EXPECT_FALSE(TrustAnchors::make({}).has_value());
   EXPECT_FALSE(TrustAnchors::make({root_.certificate()}, "no list").has_value());

@@ -2,6 +2,7 @@
 // they are valid (RFC 6043 6.10 and appendix A). docs/compliance.md says which rule is tested
 // where.
 #include "mikey/message_builder.h"
+#include "mikey/payload/bare_ticket.h"
 #include "mikey/payload/ticket_header.h"
 #include "mikey/protection.h"
 #include "tests/unit/mikey/exchanges.h"
@@ -95,6 +96,22 @@ TEST_F(Tickets, TheMacUnderTheTpkCoversAllButTheInitiatorData) {
   ByteVector with_initiator_data = sealed.body;
   with_initiator_data.insert(with_initiator_data.end(), {0, 1, 0});
   EXPECT_TRUE(open(with_initiator_data, protection.key).has_value());
+}
+
+TEST_F(Tickets, ATicketAloneIsTheFirstHalfOfItsPayload) {
+  const TicketProtection protection{Tpk(ByteVector(32, 9)), "tpk-1", ""};
+  ByteVector body =
+      seal_ticket(kSuite256, granted_policy(), keys(), protection, now()).value().body;
+  const auto alone = parse_bare_ticket(body);
+  ASSERT_TRUE(alone.has_value()) << alone.error().describe();
+  const ByteVector octets = payload(body);
+  EXPECT_EQ(ticket_id(*alone).value(), ticket_id(view(octets)).value());
+  EXPECT_TRUE(
+      open_ticket(*alone, parse_ticket_data(*alone, "ticket").value(), protection.key, "ticket")
+          .has_value());
+  EXPECT_FALSE(parse_bare_ticket(octets).has_value()) << "Initiator Data are not the ticket's";
+  body.pop_back();
+  EXPECT_FALSE(parse_bare_ticket(body).has_value());
 }
 
 // [6043-A-04] [6043-A.3-01]

@@ -1,0 +1,39 @@
+#include "kms-server/revocation_message.h"
+
+#include <google/protobuf/util/time_util.h>
+
+namespace keystub::kms {
+namespace {
+
+void set_time(google::protobuf::Timestamp& out, WallTime time) {
+  out = google::protobuf::util::TimeUtil::MillisecondsToTimestamp(
+      std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count());
+}
+
+}  // namespace
+
+void set_revocation(v1::Revocation& out, const Revocation& revocation) {
+  out.set_sequence(revocation.sequence);
+  set_time(*out.mutable_time(), revocation.time);
+  switch (revocation.kind) {
+    case RevocationKind::ticket:
+      out.set_ticket_id(to_string(Bytes(revocation.subject)));
+      if (revocation.limit) set_time(*out.mutable_expire_time(), *revocation.limit);
+      break;
+    case RevocationKind::tickets_before:
+      if (revocation.limit) set_time(*out.mutable_tickets_before(), *revocation.limit);
+      break;
+    case RevocationKind::identity: {
+      v1::RevokedIdentity& identity = *out.mutable_identity();
+      identity.set_uri(to_string(Bytes(revocation.subject)));
+      for (const std::string& alias : revocation.aliases) identity.add_aliases(alias);
+      for (const std::string& pattern : revocation.owned_patterns) {
+        identity.add_owned_patterns(pattern);
+      }
+      break;
+    }
+    case RevocationKind::tpk: out.set_tpk_id(to_string(Bytes(revocation.subject))); break;
+  }
+}
+
+}  // namespace keystub::kms
