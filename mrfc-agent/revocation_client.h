@@ -14,6 +14,15 @@ namespace keystub::mrfc {
 // As the controller takes it.
 KeyRevocation key_revocation(const kms_client::Revoked& revoked);
 
+struct RevocationMetrics {
+  explicit RevocationMetrics(service::Metrics& metrics);
+
+  service::Counter heard;
+  service::Counter cut;
+  service::Histogram time_to_cut;
+  service::Gauge up;
+};
+
 class RevocationClient {
  public:
   // All must outlive it. Runs from now on, with a thread of its own. What was revoked before
@@ -30,10 +39,7 @@ class RevocationClient {
   const Clock& clock_;
   SessionController& controller_;
   service::Log& log_;
-  service::Counter revocations_;
-  service::Counter cut_;
-  service::Histogram time_to_cut_;
-  service::Gauge up_;
+  RevocationMetrics metrics_;
   bool is_up_ = false;  // the watch's thread's, as is `complained_`
   bool complained_ = false;
   kms_client::RevocationWatch watch_;  // last: it calls the others

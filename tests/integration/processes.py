@@ -17,9 +17,14 @@ class Failure(AssertionError):
 
 
 def run(command, *arguments, stdin=None, timeout=30):
-    """Runs one of the commands to its end: subprocess.CompletedProcess with text."""
-    return subprocess.run([str(BIN / command), *map(str, arguments)], input=stdin, text=True,
+    """Runs one of the commands to its end: subprocess.CompletedProcess with text. A Failure with
+    what it said when a signal ended it: no test wants that."""
+    done = subprocess.run([str(BIN / command), *map(str, arguments)], input=stdin, text=True,
                           capture_output=True, timeout=timeout, check=False)
+    if done.returncode < 0:
+        raise Failure(f"{command} {' '.join(map(str, arguments))} was ended by signal "
+                      f"{-done.returncode}\n{done.stdout}{done.stderr}")
+    return done
 
 
 def run_ok(command, *arguments, **options):

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "mrfc-agent/mrfcctl/mrfcctl_client.h"
+#include "mrfc-agent/revocation_client.h"
 #include "rpc/channel.h"
 #include "rpc/lab_ca.h"
 #include "rpc/status.h"
@@ -264,6 +265,7 @@ TEST_F(ServiceTest, MRFC_I6_TheServerStopsWithIdleAndBusyWatchers) {
 TEST_F(ServiceTest, MRFC_I1_TheMetricsAreTheDocumentedOnes) {
   ASSERT_TRUE(ctl(OutputFormat::table).list());
   server->stop(1s, 1s);
+  const RevocationMetrics revocation_metrics(metrics);
   const std::string page = metrics.render();
   const std::string document = keystub::testing::TempDir::read(
       std::filesystem::path(KEYSTUB_SOURCE_DIR) / "docs/mrfc-agent.md");
