@@ -20,8 +20,9 @@ std::shared_ptr<grpc::Channel> open(const std::string& target,
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   // A server that restarts is found again within two seconds, not after gRPC's two minutes.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2'000);
+  // In spite of its name, how long one attempt may take: TCP, TLS and the first frame.
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5'000);
   arguments.SetMaxReceiveMessageSize(options.max_message_octets);
   arguments.SetMaxSendMessageSize(options.max_message_octets);
   // A proxy from the environment must not see key traffic.
