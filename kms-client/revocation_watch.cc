@@ -13,21 +13,17 @@
 #include "rpc/call.h"
 #include "rpc/retry.h"
 #include "rpc/status.h"
+#include "rpc/timestamp.h"
 
 namespace keystub::kms_client {
 namespace {
 
 constexpr const char* kWhat = "watch revocations";
 
-WallTime time_of(const google::protobuf::Timestamp& time) {
-  return WallTime(std::chrono::duration_cast<WallTime::duration>(
-      std::chrono::seconds(time.seconds()) + std::chrono::nanoseconds(time.nanos())));
-}
-
 // None: of a kind that is newer than this client.
 std::optional<Revoked> revoked_of(const v1::Revocation& message) {
   Revoked out;
-  out.time = time_of(message.time());
+  out.time = rpc::from_timestamp(message.time());
   switch (message.revoked_case()) {
     case v1::Revocation::kTicketId:
       out.kind = Revoked::Kind::ticket;
@@ -35,7 +31,7 @@ std::optional<Revoked> revoked_of(const v1::Revocation& message) {
       return out;
     case v1::Revocation::kTicketsBefore:
       out.kind = Revoked::Kind::tickets_before;
-      out.before = time_of(message.tickets_before());
+      out.before = rpc::from_timestamp(message.tickets_before());
       return out;
     case v1::Revocation::kIdentity:
       out.kind = Revoked::Kind::identity;

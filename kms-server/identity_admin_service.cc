@@ -3,33 +3,12 @@
 #include <memory>
 
 #include "mikey/public_key/certificate.h"
-#include "rpc/status.h"
+#include "rpc/timestamp.h"
 
 namespace keystub::kms {
 namespace {
 
 constexpr std::string_view kService = "/keystub.v1.IdentityAdmin/";
-
-class AdminCall final : public grpc::ServerUnaryReactor {
- public:
-  explicit AdminCall(std::function<void()> on_done) : on_done_(std::move(on_done)) {}
-  void OnCancel() override {}
-  void OnDone() override {
-    if (on_done_) on_done_();
-    delete this;
-  }
-
- private:
-  const std::function<void()> on_done_;
-};
-
-void set_time(google::protobuf::Timestamp& out, WallTime time) {
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(time.time_since_epoch());
-  out.set_seconds(seconds.count());
-  out.set_nanos(static_cast<std::int32_t>(
-      std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch() - seconds)
-          .count()));
-}
 
 void set_identity(v1::Identity& out, const Identity& identity) {
   out.set_uri(identity.uri);
@@ -39,7 +18,7 @@ void set_identity(v1::Identity& out, const Identity& identity) {
     out.add_psk_ids(to_string(Bytes(psk.id)));
     v1::PskInfo& info = *out.add_psks();
     info.set_psk_id(to_string(Bytes(psk.id)));
-    if (psk.expires) set_time(*info.mutable_expire_time(), *psk.expires);
+    if (psk.expires) rpc::set_timestamp(*info.mutable_expire_time(), *psk.expires);
   }
   for (const std::string& alias : identity.aliases) out.add_aliases(alias);
   for (const std::string& pattern : identity.owned_patterns) out.add_owned_patterns(pattern);
@@ -53,18 +32,18 @@ void set_identity(v1::Identity& out, const Identity& identity) {
     const auto certificate = mikey::Certificate::from_der(pinned.der);
     if (!certificate) continue;
     info.set_subject(certificate->subject());
-    set_time(*info.mutable_not_after(), certificate->not_after());
+    rpc::set_timestamp(*info.mutable_not_after(), certificate->not_after());
   }
-  set_time(*out.mutable_create_time(), identity.created);
-  set_time(*out.mutable_update_time(), identity.updated);
+  rpc::set_timestamp(*out.mutable_create_time(), identity.created);
+  rpc::set_timestamp(*out.mutable_update_time(), identity.updated);
   out.set_change_sequence(identity.change_sequence);
 }
 
 void set_tpk(v1::Tpk& out, const Tpk& tpk) {
   out.set_tpk_id(to_string(Bytes(tpk.key.id)));
   out.set_state(static_cast<v1::TpkState>(tpk.state));
-  set_time(*out.mutable_create_time(), tpk.created);
-  set_time(*out.mutable_state_time(), tpk.state_since);
+  rpc::set_timestamp(*out.mutable_create_time(), tpk.created);
+  rpc::set_timestamp(*out.mutable_state_time(), tpk.state_since);
 }
 
 // gRPC hands its request out as const, but the key in it must not stay behind: what is behind the
@@ -75,11 +54,6 @@ Psk take_psk(const Request& request) {
 }
 
 }  // namespace
-
-WallTime time_of(const google::protobuf::Timestamp& time) {
-  return WallTime(std::chrono::duration_cast<WallTime::duration>(
-      std::chrono::seconds(time.seconds()) + std::chrono::nanoseconds(time.nanos())));
-}
 
 Result<IdentityKind> kind_of(v1::IdentityKind kind) {
   switch (kind) {
@@ -92,21 +66,11 @@ Result<IdentityKind> kind_of(v1::IdentityKind kind) {
   }
 }
 
-grpc::ServerUnaryReactor* IdentityAdminService::run(
-    grpc::CallbackServerContext& context, std::string_view method,
-    std::function<Result<void>(const rpc::Caller&)> work, std::function<void()> on_done) {
-  auto* const call = new AdminCall(std::move(on_done));
-  auto caller = guard_.admit(context, std::string(kService).append(method));
-  if (!caller) {
-    call->Finish(rpc::to_status(caller.error()));
-    return call;
-  }
-  auto submitted = executor_.submit([call, caller = std::move(*caller), work = std::move(work)] {
-    const auto done = work(caller);
-    call->Finish(done ? grpc::Status::OK : rpc::to_status(done.error()));
-  });
-  if (!submitted) call->Finish(rpc::to_status(submitted.error()));
-  return call;
+grpc::ServerUnaryReactor* IdentityAdminService::run(grpc::CallbackServerContext& context,
+                                                    std::string_view method, AdminWork work,
+                                                    std::function<void()> on_done) {
+  return run_admin_call(context, guard_, executor_, std::string(kService).append(method),
+                        std::move(work), std::move(on_done));
 }
 
 grpc::ServerUnaryReactor* IdentityAdminService::CreateIdentity(
@@ -116,7 +80,8 @@ grpc::ServerUnaryReactor* IdentityAdminService::CreateIdentity(
   const auto psk = std::make_shared<NewPsk>();
   psk->id = to_vector(as_bytes(request->psk_id()));
   psk->key = take_psk(*request);
-  if (request->has_psk_expire_time()) psk->expires = time_of(request->psk_expire_time());
+  if (request->has_psk_expire_time())
+    psk->expires = rpc::from_timestamp(request->psk_expire_time());
   return run(*context, "CreateIdentity",
              [this, request, response, psk](const rpc::Caller& caller) -> Result<void> {
                const IdentityKind kind = TRY(kind_of(request->kind()));
@@ -195,7 +160,7 @@ grpc::ServerUnaryReactor* IdentityAdminService::SetPsk(grpc::CallbackServerConte
   const auto psk = std::make_shared<NewPsk>();
   psk->id = to_vector(as_bytes(request->psk_id()));
   psk->key = take_psk(*request);
-  if (request->has_expire_time()) psk->expires = time_of(request->expire_time());
+  if (request->has_expire_time()) psk->expires = rpc::from_timestamp(request->expire_time());
   return run(*context, "SetPsk",
              [this, request, response, psk](const rpc::Caller& caller) -> Result<void> {
                set_identity(*response->mutable_identity(),

@@ -6,15 +6,13 @@
 #include <string_view>
 
 #include "keystub/v1/identity_admin.grpc.pb.h"
+#include "kms-server/admin_call.h"
 #include "kms-server/identity_admin.h"
 #include "kms-server/identity_import.h"
 #include "kms-server/policy_admin.h"
-#include "kms-server/store_executor.h"
-#include "rpc/guard.h"
 
 namespace keystub::kms {
 
-WallTime time_of(const google::protobuf::Timestamp& time);
 // malformed for what is no kind.
 Result<IdentityKind> kind_of(v1::IdentityKind kind);
 
@@ -121,8 +119,7 @@ class IdentityAdminService final : public v1::IdentityAdmin::CallbackService {
  private:
   // Admits the caller and runs `work` on the executor; its result is the status.
   grpc::ServerUnaryReactor* run(grpc::CallbackServerContext& context, std::string_view method,
-                                std::function<Result<void>(const rpc::Caller&)> work,
-                                std::function<void()> on_done = {});
+                                AdminWork work, std::function<void()> on_done = {});
 
   IdentityAdmin& admin_;
   IdentityImport& importer_;

@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "kms-server/identity_admin_service.h"
+#include "rpc/timestamp.h"
 
 namespace keystub::kms {
 namespace {
@@ -28,7 +29,7 @@ std::vector<NewPsk> take_psks(v1::NewIdentity& from) {
     NewPsk taken;
     taken.id = to_vector(as_bytes(psk.psk_id()));
     taken.key = Psk::take(*psk.mutable_psk());
-    if (psk.has_expire_time()) taken.expires = time_of(psk.expire_time());
+    if (psk.has_expire_time()) taken.expires = rpc::from_timestamp(psk.expire_time());
     out.push_back(std::move(taken));
   }
   return out;

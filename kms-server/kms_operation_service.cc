@@ -6,18 +6,11 @@
 
 #include "kms-server/database_backup.h"
 #include "kms-server/doctor.h"
-#include "rpc/status.h"
 
 namespace keystub::kms {
 namespace {
 
 constexpr std::string_view kService = "/keystub.v1.KmsOperation/";
-
-class OperationCall final : public grpc::ServerUnaryReactor {
- public:
-  void OnCancel() override {}
-  void OnDone() override { delete this; }
-};
 
 void set_summary(v1::DatabaseSummary& out, const DatabaseSummary& summary) {
   out.set_schema(static_cast<std::uint64_t>(summary.schema));
@@ -38,22 +31,10 @@ v1::FindingLevel level_of(Finding::Level level) {
 
 }  // namespace
 
-grpc::ServerUnaryReactor* KmsOperationService::run(
-    grpc::CallbackServerContext& context, std::string_view method,
-    std::function<Result<void>(const rpc::Caller&)> work) {
-  auto* const call = new OperationCall();
-  auto caller = parts_.guard.admit(context, std::string(kService).append(method));
-  if (!caller) {
-    call->Finish(rpc::to_status(caller.error()));
-    return call;
-  }
-  auto submitted =
-      parts_.executor.submit([call, caller = std::move(*caller), work = std::move(work)] {
-        const auto done = work(caller);
-        call->Finish(done ? grpc::Status::OK : rpc::to_status(done.error()));
-      });
-  if (!submitted) call->Finish(rpc::to_status(submitted.error()));
-  return call;
+grpc::ServerUnaryReactor* KmsOperationService::run(grpc::CallbackServerContext& context,
+                                                   std::string_view method, AdminWork work) {
+  return run_admin_call(context, parts_.guard, parts_.executor,
+                        std::string(kService).append(method), std::move(work));
 }
 
 Result<std::filesystem::path> KmsOperationService::file_of(const std::string& name) const {

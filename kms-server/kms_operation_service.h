@@ -6,11 +6,10 @@
 #include <string_view>
 
 #include "keystub/v1/kms_operation.grpc.pb.h"
+#include "kms-server/admin_call.h"
 #include "kms-server/audit.h"
 #include "kms-server/kek_rewrap.h"
 #include "kms-server/settings.h"
-#include "kms-server/store_executor.h"
-#include "rpc/guard.h"
 
 namespace keystub::kms {
 
@@ -44,7 +43,7 @@ class KmsOperationService final : public v1::KmsOperation::CallbackService {
 
  private:
   grpc::ServerUnaryReactor* run(grpc::CallbackServerContext& context, std::string_view method,
-                                std::function<Result<void>(const rpc::Caller&)> work);
+                                AdminWork work);
   // The file of a backup, where a folder is configured and the name is one.
   Result<std::filesystem::path> file_of(const std::string& name) const;
   // A decision of the admin, in the audit before its answer leaves: `detail` says what came of it.

@@ -1,36 +1,19 @@
 #include "kms-server/revocation_admin_service.h"
 
 #include "kms-server/revocation_message.h"
-#include "rpc/status.h"
+#include "rpc/timestamp.h"
 
 namespace keystub::kms {
 namespace {
 
 constexpr std::string_view kService = "/keystub.v1.RevocationAdmin/";
 
-class RevocationCall final : public grpc::ServerUnaryReactor {
- public:
-  void OnCancel() override {}
-  void OnDone() override { delete this; }
-};
-
 }  // namespace
 
-grpc::ServerUnaryReactor* RevocationAdminService::run(
-    grpc::CallbackServerContext& context, std::string_view method,
-    std::function<Result<void>(const rpc::Caller&)> work) {
-  auto* const call = new RevocationCall();
-  auto caller = guard_.admit(context, std::string(kService).append(method));
-  if (!caller) {
-    call->Finish(rpc::to_status(caller.error()));
-    return call;
-  }
-  auto submitted = executor_.submit([call, caller = std::move(*caller), work = std::move(work)] {
-    const auto done = work(caller);
-    call->Finish(done ? grpc::Status::OK : rpc::to_status(done.error()));
-  });
-  if (!submitted) call->Finish(rpc::to_status(submitted.error()));
-  return call;
+grpc::ServerUnaryReactor* RevocationAdminService::run(grpc::CallbackServerContext& context,
+                                                      std::string_view method, AdminWork work) {
+  return run_admin_call(context, guard_, executor_, std::string(kService).append(method),
+                        std::move(work));
 }
 
 grpc::ServerUnaryReactor* RevocationAdminService::RevokeTicket(
@@ -54,9 +37,7 @@ grpc::ServerUnaryReactor* RevocationAdminService::RevokeTicketsBefore(
                if (!request->has_time()) {
                  return fail(Category::malformed, "before what time? The request names none");
                }
-               const WallTime time(std::chrono::duration_cast<WallTime::duration>(
-                   std::chrono::seconds(request->time().seconds()) +
-                   std::chrono::nanoseconds(request->time().nanos())));
+               const WallTime time = rpc::from_timestamp(request->time());
                set_revocation(*response->mutable_revocation(),
                               TRY(admin_.revoke_before(caller, time)));
                return {};

@@ -1,13 +1,11 @@
 // RevocationAdmin over gRPC, on the store executor.
 #pragma once
 
-#include <functional>
 #include <string_view>
 
 #include "keystub/v1/revocation.grpc.pb.h"
+#include "kms-server/admin_call.h"
 #include "kms-server/revocation_admin.h"
-#include "kms-server/store_executor.h"
-#include "rpc/guard.h"
 
 namespace keystub::kms {
 
@@ -30,7 +28,7 @@ class RevocationAdminService final : public v1::RevocationAdmin::CallbackService
  private:
   // Admits the caller and runs `work` on the executor; its result is the status.
   grpc::ServerUnaryReactor* run(grpc::CallbackServerContext& context, std::string_view method,
-                                std::function<Result<void>(const rpc::Caller&)> work);
+                                AdminWork work);
 
   RevocationAdmin& admin_;
   StoreExecutor& executor_;

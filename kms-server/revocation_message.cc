@@ -1,27 +1,18 @@
 #include "kms-server/revocation_message.h"
 
-#include <google/protobuf/util/time_util.h>
+#include "rpc/timestamp.h"
 
 namespace keystub::kms {
-namespace {
-
-void set_time(google::protobuf::Timestamp& out, WallTime time) {
-  out = google::protobuf::util::TimeUtil::MillisecondsToTimestamp(
-      std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count());
-}
-
-}  // namespace
-
 void set_revocation(v1::Revocation& out, const Revocation& revocation) {
   out.set_sequence(revocation.sequence);
-  set_time(*out.mutable_time(), revocation.time);
+  rpc::set_timestamp(*out.mutable_time(), revocation.time);
   switch (revocation.kind) {
     case RevocationKind::ticket:
       out.set_ticket_id(to_string(Bytes(revocation.subject)));
-      if (revocation.limit) set_time(*out.mutable_expire_time(), *revocation.limit);
+      if (revocation.limit) rpc::set_timestamp(*out.mutable_expire_time(), *revocation.limit);
       break;
     case RevocationKind::tickets_before:
-      if (revocation.limit) set_time(*out.mutable_tickets_before(), *revocation.limit);
+      if (revocation.limit) rpc::set_timestamp(*out.mutable_tickets_before(), *revocation.limit);
       break;
     case RevocationKind::identity: {
       v1::RevokedIdentity& identity = *out.mutable_identity();

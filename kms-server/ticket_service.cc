@@ -7,6 +7,7 @@
 
 #include "rpc/call.h"
 #include "rpc/status.h"
+#include "rpc/timestamp.h"
 
 namespace keystub::kms {
 namespace {
@@ -31,12 +32,6 @@ std::pair<std::int64_t, std::int32_t> seconds_and_nanos(Duration time) {
               std::chrono::duration_cast<std::chrono::nanoseconds>(time - seconds).count())};
 }
 
-void set_time(google::protobuf::Timestamp& out, WallTime time) {
-  const auto [seconds, nanos] = seconds_and_nanos(time.time_since_epoch());
-  out.set_seconds(seconds);
-  out.set_nanos(nanos);
-}
-
 v1::Refusal to_message(const Refusal& refusal) {
   v1::Refusal message;
   message.set_code(static_cast<std::int32_t>(rpc::ticket_status_code(refusal.category)));
@@ -54,7 +49,7 @@ v1::Refusal to_message(const Refusal& refusal) {
     message.mutable_clock_skew()->set_seconds(behind ? seconds + 1 : seconds);
     message.mutable_clock_skew()->set_nanos(behind ? nanos - 1'000'000'000 : nanos);
   }
-  set_time(*message.mutable_server_time(), refusal.server_time);
+  rpc::set_timestamp(*message.mutable_server_time(), refusal.server_time);
   return message;
 }
 
@@ -64,7 +59,7 @@ grpc::Status to_status(const Error& error, WallTime now) {
   v1::Refusal detail;
   detail.set_code(static_cast<std::int32_t>(status.error_code()));
   detail.set_reason(status.error_message());
-  set_time(*detail.mutable_server_time(), now);
+  rpc::set_timestamp(*detail.mutable_server_time(), now);
   return rpc::to_status(status.error_code(), status.error_message(), detail);
 }
 

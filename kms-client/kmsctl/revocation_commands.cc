@@ -6,6 +6,7 @@
 #include "kms-client/kmsctl/revocation_client.h"
 #include "kms-client/revocation_watch.h"
 #include "mikey/transfer_exchange.h"
+#include "rpc/timestamp.h"
 
 namespace keystub::kmsctl {
 namespace {
@@ -15,8 +16,9 @@ using google::protobuf::util::TimeUtil;
 using kms_client::Revoked;
 
 std::string time_text(WallTime time) {
-  return rfc3339(TimeUtil::MillisecondsToTimestamp(
-      std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count()));
+  Timestamp out;
+  rpc::set_timestamp(out, time);
+  return rfc3339(out);
 }
 
 std::vector<Row> revocation_rows(const v1::Revocation& revocation) {
