@@ -81,6 +81,13 @@ class Kms:
         self.ctl_ok("identity", "create", uri, "--kind", kind, "--new-psk", key_file)
         return key_file
 
+    def ticket(self, verb, identity, key_file, *arguments):
+        """kmsctl ticket request|resolve, as JSON."""
+        return processes.run(
+            "kmsctl", "--server", self.ticket_address, "--ca", self.ca, "--output", "json",
+            "ticket", verb, "--identity", identity, "--kms", self.identity,
+            "--psk-file", key_file, *arguments)
+
     def share_tpk(self, uri, folder):
         """(key file, key id) of a ticket protection key for mode 3."""
         key_file = pathlib.Path(folder) / (re.sub(r"[^a-z0-9]+", "-", uri) + ".tpk")

@@ -69,22 +69,16 @@ class Revocation(unittest.TestCase):
         self.alice_key = self.kms.create_identity(ALICE, self.folder)
         self.bob_key = self.kms.create_identity(BOB, self.folder)
 
-    def ticket(self, verb, identity, key_file, *arguments):
-        return processes.run(
-            "kmsctl", "--server", self.kms.ticket_address, "--ca", self.kms.ca, "--output", "json",
-            "ticket", verb, "--identity", identity, "--kms", self.kms.identity,
-            "--psk-file", key_file, *arguments)
-
     def request(self, name):
         """A new ticket for bob: (file of its TRANSFER_INIT, its id)."""
         transfer = self.folder / name
-        done = self.ticket("request", ALICE, self.alice_key, "--responder", BOB,
+        done = self.kms.ticket("request", ALICE, self.alice_key, "--responder", BOB,
                            "--transfer-init", transfer, "--ticket", f"{transfer}.ticket")
         self.assertEqual(done.returncode, 0, done.stderr)
         return transfer, json.loads(done.stdout)["ticket_id"]
 
     def resolve(self, transfer):
-        return self.ticket("resolve", BOB, self.bob_key, "--transfer-init", transfer)
+        return self.kms.ticket("resolve", BOB, self.bob_key, "--transfer-init", transfer)
 
     def assert_resolves(self, transfer):
         done = self.resolve(transfer)

@@ -24,40 +24,38 @@ class KmsState(unittest.TestCase):
         self.alice_key = self.kms.create_identity(ALICE, self.folder)
         self.bob_key = self.kms.create_identity(BOB, self.folder)
 
-    def ticket(self, verb, identity, key_file, *arguments):
-        return processes.run(
-            "kmsctl", "--server", self.kms.ticket_address, "--ca", self.kms.ca, "ticket", verb,
-            "--identity", identity, "--kms", self.kms.identity, "--psk-file", key_file, *arguments)
-
     def request(self, *arguments):
-        return self.ticket("request", ALICE, self.alice_key, "--responder", BOB, *arguments)
+        return self.kms.ticket("request", ALICE, self.alice_key, "--responder", BOB, *arguments)
 
     def test_suspended_identity_is_refused_at_once(self):
         """KMS-1, KMS-2: from the acknowledgement on, and again after resume."""
         transfer = self.folder / "transfer"
         self.assertEqual(self.request("--transfer-init", transfer).returncode, 0)
         resolve = ("resolve", BOB, self.bob_key, "--transfer-init", transfer)
-        self.assertEqual(self.ticket(*resolve).returncode, 0)
+        self.assertEqual(self.kms.ticket(*resolve).returncode, 0)
 
         self.kms.ctl_ok("identity", "suspend", BOB)
-        self.assertNotEqual(self.ticket(*resolve).returncode, 0)
+        self.assertNotEqual(self.kms.ticket(*resolve).returncode, 0)
         self.kms.ctl_ok("identity", "suspend", ALICE)
         self.assertNotEqual(self.request().returncode, 0)
 
         self.kms.ctl_ok("identity", "resume", ALICE)
         self.kms.ctl_ok("identity", "resume", BOB)
         self.assertEqual(self.request().returncode, 0)
-        self.assertEqual(self.ticket(*resolve).returncode, 0)
+        self.assertEqual(self.kms.ticket(*resolve).returncode, 0)
 
     def test_deleted_identity_and_replaced_key_are_refused_at_once(self):
         """KMS-1: the old key counts no more."""
         self.assertEqual(self.request().returncode, 0)
         new_key = self.folder / "new.psk"
         self.kms.ctl_ok("identity", "set-psk", ALICE, "--new-psk", new_key)
+
+        def with_new_key():
+            return self.kms.ticket("request", ALICE, new_key, "--responder", BOB)
         self.assertEqual(self.request().returncode, 4)
-        self.assertEqual(self.ticket("request", ALICE, new_key, "--responder", BOB).returncode, 0)
+        self.assertEqual(with_new_key().returncode, 0)
         self.kms.ctl_ok("identity", "delete", ALICE)
-        self.assertEqual(self.ticket("request", ALICE, new_key, "--responder", BOB).returncode, 4)
+        self.assertEqual(with_new_key().returncode, 4)
 
     def test_unshared_tpk_no_longer_resolves(self):
         """KMS-8: tickets under a TPK that was taken back."""
@@ -82,18 +80,18 @@ class KmsState(unittest.TestCase):
 
         second = json.loads(self.kms.ctl_ok("--output", "json", "tpk", "prepare"))
         self.kms.ctl_ok("tpk", "activate", second["tpk_id"])
-        self.assertEqual(self.ticket(*resolve).returncode, 0)
+        self.assertEqual(self.kms.ticket(*resolve).returncode, 0)
         self.kms.ctl_ok("tpk", "revoke", first["tpk_id"])
-        self.assertNotEqual(self.ticket(*resolve).returncode, 0)
+        self.assertNotEqual(self.kms.ticket(*resolve).returncode, 0)
         states = {tpk["tpk_id"]: tpk["state"]
                   for tpk in json.loads(self.kms.ctl_ok("--output", "json", "tpk", "show"))}
         self.assertEqual(states, {first["tpk_id"]: "revoked", second["tpk_id"]: "active"})
         self.assertEqual(self.request("--transfer-init", self.folder / "new").returncode, 0)
-        self.assertEqual(self.ticket("resolve", BOB, self.bob_key, "--transfer-init",
+        self.assertEqual(self.kms.ticket("resolve", BOB, self.bob_key, "--transfer-init",
                                      self.folder / "new").returncode, 0)
         self.kms.daemon.kill()
         self.kms.start()
-        self.assertNotEqual(self.ticket(*resolve).returncode, 0)
+        self.assertNotEqual(self.kms.ticket(*resolve).returncode, 0)
 
     def test_kill_and_restart_forgets_nothing(self):
         """KMS-6: kill -9: what was acknowledged is there, audited, and new messages pass."""

@@ -121,12 +121,7 @@ class Kmsctl(unittest.TestCase):
         bob = self.kms.create_identity(BOB, self.folder)
         transfer = self.folder / "transfer"
 
-        def ticket(verb, identity, key, *more):
-            return processes.run(
-                "kmsctl", "--server", self.kms.ticket_address, "--ca", self.kms.ca,
-                "--output", "json", "ticket", verb, "--identity", identity,
-                "--kms", self.kms.identity, "--psk-file", key, *more)
-
+        ticket = self.kms.ticket
         requested = ticket("request", ALICE, alice, "--responder", BOB, "--transfer-init", transfer)
         self.assertEqual(requested.returncode, 0, requested.stderr)
         resolved = ticket("resolve", BOB, bob, "--transfer-init", transfer)
