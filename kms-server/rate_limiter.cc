@@ -1,39 +1,25 @@
 #include "kms-server/rate_limiter.h"
 
-#include <openssl/evp.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <memory>
 #include <span>
+
+#include "base/sha256.h"
 
 namespace keystub::kms {
 namespace {
 
 using std::chrono::milliseconds;
 
-struct DigestContextDeleter {
-  void operator()(EVP_MD_CTX* context) const noexcept { EVP_MD_CTX_free(context); }
-};
-
 // SHA-256 over key, kind and names; zeroes if OpenSSL fails, which only makes slots shared.
-std::array<std::uint8_t, 32> keyed_digest(Bytes key, std::uint8_t kind, std::string_view a,
-                                          std::string_view b) {
-  thread_local const std::unique_ptr<EVP_MD_CTX, DigestContextDeleter> context(EVP_MD_CTX_new());
-  std::array<std::uint8_t, 32> digest{};
+Sha256Digest keyed_digest(Bytes key, std::uint8_t kind, std::string_view a, std::string_view b) {
   // The length of the first name keeps ("ab", "c") and ("a", "bc") apart.
   const std::uint64_t length = a.size();
-  if (context == nullptr || EVP_DigestInit_ex2(context.get(), EVP_sha256(), nullptr) != 1 ||
-      EVP_DigestUpdate(context.get(), key.data(), key.size()) != 1 ||
-      EVP_DigestUpdate(context.get(), &kind, sizeof kind) != 1 ||
-      EVP_DigestUpdate(context.get(), &length, sizeof length) != 1 ||
-      EVP_DigestUpdate(context.get(), a.data(), a.size()) != 1 ||
-      EVP_DigestUpdate(context.get(), b.data(), b.size()) != 1 ||
-      EVP_DigestFinal_ex(context.get(), digest.data(), nullptr) != 1) {
-    return {};
-  }
-  return digest;
+  const Bytes length_octets =
+      as_bytes(std::string_view(reinterpret_cast<const char*>(&length), sizeof length));
+  return sha256({key, Bytes(&kind, 1), length_octets, as_bytes(a), as_bytes(b)})
+      .value_or(Sha256Digest{});
 }
 
 double seconds_between(SteadyTime from, SteadyTime to) {

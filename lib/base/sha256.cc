@@ -3,17 +3,35 @@
 #include <openssl/evp.h>
 
 namespace keystub {
+namespace {
+
+struct EvpDeleter {
+  void operator()(EVP_MD_CTX* context) const noexcept { EVP_MD_CTX_free(context); }
+};
+using EvpContext = std::unique_ptr<EVP_MD_CTX, EvpDeleter>;
+
+std::unexpected<Error> openssl_failed() {
+  return fail(Category::internal, "OpenSSL cannot compute SHA-256; check its configuration");
+}
+
+}  // namespace
+
+Result<Sha256Digest> sha256(std::initializer_list<Bytes> parts) {
+  thread_local const EvpContext context(EVP_MD_CTX_new());
+  Sha256Digest digest{};
+  bool good = context != nullptr && EVP_DigestInit_ex2(context.get(), EVP_sha256(), nullptr) == 1;
+  for (const Bytes part : parts) {
+    good = good && EVP_DigestUpdate(context.get(), part.data(), part.size()) == 1;
+  }
+  if (!good || EVP_DigestFinal_ex(context.get(), digest.data(), nullptr) != 1) {
+    return openssl_failed();
+  }
+  return digest;
+}
 
 struct Sha256::Context {
-  Context() : evp(EVP_MD_CTX_new()) {
-    good = evp != nullptr && EVP_DigestInit_ex2(evp, EVP_sha256(), nullptr) == 1;
-  }
-  ~Context() { EVP_MD_CTX_free(evp); }
-  Context(const Context&) = delete;
-  Context& operator=(const Context&) = delete;
-
-  EVP_MD_CTX* evp;
-  bool good;
+  EvpContext evp{EVP_MD_CTX_new()};
+  bool good = evp != nullptr && EVP_DigestInit_ex2(evp.get(), EVP_sha256(), nullptr) == 1;
 };
 
 Sha256::Sha256() : context_(std::make_unique<Context>()) {}
@@ -23,13 +41,13 @@ Sha256& Sha256::operator=(Sha256&&) noexcept = default;
 
 void Sha256::update(Bytes octets) {
   context_->good =
-      context_->good && EVP_DigestUpdate(context_->evp, octets.data(), octets.size()) == 1;
+      context_->good && EVP_DigestUpdate(context_->evp.get(), octets.data(), octets.size()) == 1;
 }
 
 Result<Sha256Digest> Sha256::finish() {
   Sha256Digest digest{};
-  if (!context_->good || EVP_DigestFinal_ex(context_->evp, digest.data(), nullptr) != 1) {
-    return fail(Category::internal, "OpenSSL cannot compute SHA-256; check its configuration");
+  if (!context_->good || EVP_DigestFinal_ex(context_->evp.get(), digest.data(), nullptr) != 1) {
+    return openssl_failed();
   }
   return digest;
 }

@@ -1,8 +1,9 @@
-// SHA-256 (FIPS 180-4) of octets that come piece by piece.
+// SHA-256 (FIPS 180-4), of octets that are there and of such that come piece by piece.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 
 #include "base/bytes.h"
@@ -10,6 +11,9 @@
 namespace keystub {
 
 using Sha256Digest = std::array<std::uint8_t, 32>;
+
+// Over all parts in their order. internal when OpenSSL fails. Threads: any.
+Result<Sha256Digest> sha256(std::initializer_list<Bytes> parts);
 
 // Not thread-safe.
 class Sha256 {

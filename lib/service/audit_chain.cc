@@ -1,13 +1,10 @@
 #include "service/audit_chain.h"
 
-#include <openssl/evp.h>
-
 #include <algorithm>
 #include <charconv>
-#include <memory>
 #include <optional>
 
-#include "base/bytes.h"
+#include "base/sha256.h"
 
 namespace keystub::service {
 namespace {
@@ -18,20 +15,8 @@ constexpr std::string_view kChain = ",\"chain\":\"";
 constexpr std::string_view kEnd = "\"}";
 constexpr std::size_t kHexDigits = 64;
 
-struct DigestContextDeleter {
-  void operator()(EVP_MD_CTX* context) const noexcept { EVP_MD_CTX_free(context); }
-};
-
 Result<ChainDigest> digest_of(const ChainDigest& before, std::string_view line) {
-  thread_local const std::unique_ptr<EVP_MD_CTX, DigestContextDeleter> context(EVP_MD_CTX_new());
-  ChainDigest digest;
-  if (context == nullptr || EVP_DigestInit_ex2(context.get(), EVP_sha256(), nullptr) != 1 ||
-      EVP_DigestUpdate(context.get(), before.data(), before.size()) != 1 ||
-      EVP_DigestUpdate(context.get(), line.data(), line.size()) != 1 ||
-      EVP_DigestFinal_ex(context.get(), digest.data(), nullptr) != 1) {
-    return fail(Category::internal, "OpenSSL cannot compute SHA-256; check its configuration");
-  }
-  return digest;
+  return sha256({before, as_bytes(line)});
 }
 
 std::optional<ChainDigest> parse_digest(std::string_view hex) {

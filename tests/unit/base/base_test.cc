@@ -13,9 +13,23 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/secret.h"
+#include "base/sha256.h"
 
 namespace keystub {
 namespace {
+
+// FIPS 180-4, example "abc", whole and in pieces.
+TEST(Sha256, OfWhatIsThereAndOfPieces) {
+  const std::string abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+  EXPECT_EQ(to_hex(sha256({as_bytes("abc")}).value()), abc);
+  EXPECT_EQ(to_hex(sha256({as_bytes("a"), {}, as_bytes("bc")}).value()), abc);
+  Sha256 digest;
+  digest.update(as_bytes("ab"));
+  Sha256 moved = std::move(digest);
+  moved.update(as_bytes("c"));
+  EXPECT_EQ(to_hex(moved.finish().value()), abc);
+  EXPECT_NE(to_hex(Sha256().finish().value()), abc);
+}
 
 TEST(Base64, EncodesTheVectorsOfRfc4648) {
   const std::pair<const char*, const char*> vectors[] = {{"", ""},
