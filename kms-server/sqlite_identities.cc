@@ -88,7 +88,8 @@ Result<IdentityPage> read_page(SqliteDatabase& db, SqlLiteral sql, std::string_v
                                std::string_view after, std::size_t limit) {
   const std::string end = end_of_prefix(prefix);
   SqliteStatement select = TRY(db.prepare(sql));
-  select.bind(1, prefix)
+  // One lower bound: with two SQLite may begin at the smaller and walk over all pages before.
+  select.bind(1, std::max(prefix, after))
       .bind(2, std::string_view(end))
       .bind(3, after)
       .bind(4, static_cast<std::int64_t>(limit) + 1);
@@ -138,7 +139,7 @@ Result<IdentityPage> select_identities(SqliteDatabase& db, std::string_view pref
   return read_page(
       db,
       "SELECT id, uri, kind, state, created_ms, updated_ms, change_sequence FROM identities "
-      "WHERE uri >= ?1 AND (?2 = '' OR uri < ?2) AND uri > ?3 ORDER BY uri LIMIT ?4",
+      "WHERE uri >= ?1 AND (?2 = '' OR uri < ?2) AND uri <> ?3 ORDER BY uri LIMIT ?4",
       prefix, after, limit);
 }
 
@@ -147,7 +148,7 @@ Result<IdentityPage> select_groups(SqliteDatabase& db, std::string_view prefix,
   return read_page(
       db,
       "SELECT id, uri, kind, state, created_ms, updated_ms, change_sequence FROM identities "
-      "WHERE kind = 4 AND uri >= ?1 AND (?2 = '' OR uri < ?2) AND uri > ?3 ORDER BY uri LIMIT ?4",
+      "WHERE kind = 4 AND uri >= ?1 AND (?2 = '' OR uri < ?2) AND uri <> ?3 ORDER BY uri LIMIT ?4",
       prefix, after, limit);
 }
 
