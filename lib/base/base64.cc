@@ -1,5 +1,7 @@
 #include "base/base64.h"
 
+#include "base/secret.h"
+
 #include <array>
 
 namespace keystub {
@@ -53,6 +55,7 @@ Result<ByteVector> base64_decode(std::string_view text) {
     for (std::size_t k = 0; k < 4; ++k) {
       const int value = k < digits ? kDigitValues[static_cast<unsigned char>(text[i + k])] : 0;
       if (value < 0) {
+        wipe(out);  // it may be the beginning of a key
         return fail(Category::malformed,
                     "not a base64 character at position " + std::to_string(i + k));
       }
@@ -60,6 +63,7 @@ Result<ByteVector> base64_decode(std::string_view text) {
     }
     const std::uint32_t unused = digits == 4 ? 0 : digits == 3 ? group & 0xFF : group & 0xFFFF;
     if (unused != 0) {
+      wipe(out);
       return fail(Category::malformed, "the last base64 digit has bits that encode nothing");
     }
     for (std::size_t k = 0; k + 1 < digits; ++k) {
