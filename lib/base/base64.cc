@@ -1,8 +1,8 @@
 #include "base/base64.h"
 
-#include "base/secret.h"
-
 #include <array>
+
+#include "base/secret.h"
 
 namespace keystub {
 namespace {
