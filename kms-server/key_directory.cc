@@ -91,7 +91,7 @@ Result<std::shared_ptr<const OpenIdentity>> KeyDirectory::open(const Identity& i
   }
   for (const WrappedKey& tpk : identity.shared_tpks) opened->shared_tpk_ids.push_back(tpk.id);
   opened->certificates = identity.certificates;
-  std::ranges::stable_sort(opened->certificates, std::ranges::greater(), &end_of);
+  std::ranges::sort(opened->certificates, std::ranges::greater(), &end_of);
   return opened;
 }
 
