@@ -1,10 +1,8 @@
 #include "kms-server/doctor.h"
 
 #include <fmt/format.h>
-#include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <openssl/x509.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/timex.h>
@@ -12,8 +10,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <fstream>
-#include <memory>
 
+#include "base/openssl_ptr.h"
 #include "kms-server/database_backup.h"
 #include "kms-server/files.h"
 #include "kms-server/kek_source.h"
@@ -28,12 +26,6 @@ using Level = Finding::Level;
 constexpr int kExpiresSoonDays = 30;
 constexpr std::uint64_t kLittleSpace = std::uint64_t{256} << 20;  // octets
 constexpr std::uint64_t kNoSpace = std::uint64_t{16} << 20;
-
-struct Free {
-  void operator()(BIO* bio) const noexcept { BIO_free(bio); }
-  void operator()(X509* certificate) const noexcept { X509_free(certificate); }
-  void operator()(X509_CRL* list) const noexcept { X509_CRL_free(list); }
-};
 
 class Examination {
  public:
@@ -127,8 +119,8 @@ class Examination {
   }
 
   void certificate(const std::string& port, const Path& file) {
-    const std::unique_ptr<BIO, Free> bio(BIO_new_file(file.c_str(), "r"));
-    const std::unique_ptr<X509, Free> one(
+    const OpenSslPtr<BIO> bio(BIO_new_file(file.c_str(), "r"));
+    const OpenSslPtr<X509> one(
         bio == nullptr ? nullptr : PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
     if (one == nullptr) {
       ERR_clear_error();
@@ -147,8 +139,8 @@ class Examination {
   }
 
   void revocation_list(const std::string& port, const Path& file) {
-    const std::unique_ptr<BIO, Free> bio(BIO_new_file(file.c_str(), "r"));
-    const std::unique_ptr<X509_CRL, Free> list(
+    const OpenSslPtr<BIO> bio(BIO_new_file(file.c_str(), "r"));
+    const OpenSslPtr<X509_CRL> list(
         bio == nullptr ? nullptr : PEM_read_bio_X509_CRL(bio.get(), nullptr, nullptr, nullptr));
     if (list == nullptr || X509_CRL_get0_nextUpdate(list.get()) == nullptr) {
       ERR_clear_error();
@@ -202,9 +194,8 @@ class Examination {
 
   // Whole days from now, negative when it is over.
   int days_until(const ASN1_TIME* time) const {
-    const std::unique_ptr<ASN1_TIME, decltype(&ASN1_TIME_free)> now(
-        ASN1_TIME_set(nullptr, std::chrono::system_clock::to_time_t(clock_.now())),
-        &ASN1_TIME_free);
+    const OpenSslPtr<ASN1_TIME> now(
+        ASN1_TIME_set(nullptr, std::chrono::system_clock::to_time_t(clock_.now())));
     int days = 0;
     int seconds = 0;
     if (now == nullptr || ASN1_TIME_diff(&days, &seconds, now.get(), time) != 1) return -1;

@@ -1,11 +1,11 @@
 #include "kms-server/kek.h"
 
 #include <fmt/format.h>
-#include <openssl/evp.h>
 
 #include <memory>
 
 #include "base/byte_writer.h"
+#include "base/openssl_ptr.h"
 #include "service/secret_file.h"
 
 namespace keystub::kms {
@@ -19,10 +19,7 @@ static_assert(Kek::kOverhead == 1 + kNonceSize + kTagSize);
 constexpr std::string_view kCheckPlaintext = "keystub kek check value 1";
 constexpr KeyBinding kCheckBinding{KeyKind::kek_check, {}, {}};
 
-struct ContextDeleter {
-  void operator()(EVP_CIPHER_CTX* context) const { EVP_CIPHER_CTX_free(context); }
-};
-using CipherContext = std::unique_ptr<EVP_CIPHER_CTX, ContextDeleter>;
+using CipherContext = OpenSslPtr<EVP_CIPHER_CTX>;
 
 std::string_view kind_text(KeyKind kind) {
   switch (kind) {

@@ -1,14 +1,9 @@
 #include "base/sha256.h"
 
-#include <openssl/evp.h>
+#include "base/openssl_ptr.h"
 
 namespace keystub {
 namespace {
-
-struct EvpDeleter {
-  void operator()(EVP_MD_CTX* context) const noexcept { EVP_MD_CTX_free(context); }
-};
-using EvpContext = std::unique_ptr<EVP_MD_CTX, EvpDeleter>;
 
 std::unexpected<Error> openssl_failed() {
   return fail(Category::internal, "OpenSSL cannot compute SHA-256; check its configuration");
@@ -17,7 +12,7 @@ std::unexpected<Error> openssl_failed() {
 }  // namespace
 
 Result<Sha256Digest> sha256(std::initializer_list<Bytes> parts) {
-  thread_local const EvpContext context(EVP_MD_CTX_new());
+  thread_local const OpenSslPtr<EVP_MD_CTX> context(EVP_MD_CTX_new());
   Sha256Digest digest{};
   bool good = context != nullptr && EVP_DigestInit_ex2(context.get(), EVP_sha256(), nullptr) == 1;
   for (const Bytes part : parts) {
@@ -30,7 +25,7 @@ Result<Sha256Digest> sha256(std::initializer_list<Bytes> parts) {
 }
 
 struct Sha256::Context {
-  EvpContext evp{EVP_MD_CTX_new()};
+  OpenSslPtr<EVP_MD_CTX> evp{EVP_MD_CTX_new()};
   bool good = evp != nullptr && EVP_DigestInit_ex2(evp.get(), EVP_sha256(), nullptr) == 1;
 };
 

@@ -1,10 +1,9 @@
 #include "mikey/hmac.h"
 
-#include <openssl/evp.h>
-
 #include <algorithm>
 #include <array>
 
+#include "base/openssl_ptr.h"
 #include "base/secret.h"
 
 namespace keystub::mikey {
@@ -71,10 +70,7 @@ bool add(EVP_MD_CTX* context, std::initializer_list<Bytes> parts) {
 }  // namespace
 
 HashContext::HashContext() {
-  struct Free {
-    void operator()(EVP_MD_CTX* context) const noexcept { EVP_MD_CTX_free(context); }
-  };
-  thread_local const std::unique_ptr<EVP_MD_CTX, Free> of_this_thread(EVP_MD_CTX_new());
+  thread_local const OpenSslPtr<EVP_MD_CTX> of_this_thread(EVP_MD_CTX_new());
   context_ = of_this_thread.get();
 }
 

@@ -1,20 +1,14 @@
 #include "mikey/key_wrap.h"
 
-#include <openssl/evp.h>
-
-#include <memory>
+#include "base/openssl_ptr.h"
 
 namespace keystub::mikey {
 namespace {
 
-constexpr std::size_t kBlockOctets = 8;  // RFC 3394 2.2: n blocks of 64 bits, n >= 2
-
-struct CipherContextDeleter {
-  void operator()(EVP_CIPHER_CTX* context) const noexcept { EVP_CIPHER_CTX_free(context); }
-};
+constexpr std::size_t kSemiblock = 8;  // RFC 3394 2.2: n blocks of 64 bits, n >= 2
 
 bool can_be_wrapped(std::size_t octets) noexcept {
-  return octets % kBlockOctets == 0 && octets >= 2 * kBlockOctets;
+  return octets % kSemiblock == 0 && octets >= 2 * kSemiblock;
 }
 
 enum class Direction : std::uint8_t { unwrap = 0, wrap = 1 };
@@ -23,7 +17,7 @@ enum class Direction : std::uint8_t { unwrap = 0, wrap = 1 };
 // genuine.
 bool aes_kw(Direction direction, const EncrKey& key, const SaltKey& salt, Bytes in,
             MutableBytes out) {
-  const std::unique_ptr<EVP_CIPHER_CTX, CipherContextDeleter> context(EVP_CIPHER_CTX_new());
+  const OpenSslPtr<EVP_CIPHER_CTX> context(EVP_CIPHER_CTX_new());
   if (context == nullptr) return false;
   EVP_CIPHER_CTX_set_flags(context.get(), EVP_CIPHER_CTX_FLAG_WRAP_ALLOW);
   int written = 0;

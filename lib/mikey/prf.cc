@@ -10,7 +10,7 @@ namespace keystub::mikey {
 namespace {
 
 // Half the input block of the hash: how long the parts s_i of the inkey are.
-constexpr std::size_t kBlockOctets = 32;
+constexpr std::size_t kInkeyPart = 32;
 
 // P(s, label, m), where `hmac` computes HMACs of `size` octets with the key s. Written to `outkey`
 // for the first part of the inkey, XORed into it for the others.
@@ -50,14 +50,14 @@ Result<Hash> hash_for(PrfFunc func, Bytes inkey) {
 
 // s_i, which starts at `start`.
 Bytes block_at(Bytes inkey, std::size_t start) {
-  return inkey.subspan(start, std::min(kBlockOctets, inkey.size() - start));
+  return inkey.subspan(start, std::min(kInkeyPart, inkey.size() - start));
 }
 
 }  // namespace
 
 Result<Prf> Prf::keyed(PrfFunc func, Bytes inkey) {
   Prf prf(TRY(hash_for(func, inkey)));
-  for (std::size_t start = 0; start < inkey.size(); start += kBlockOctets) {
+  for (std::size_t start = 0; start < inkey.size(); start += kInkeyPart) {
     auto block = Hmac::keyed(prf.hash_, block_at(inkey, start));
     if (!block) return std::unexpected(std::move(block).error());
     if (start == 0) {
@@ -91,7 +91,7 @@ Result<void> Prf::derive(Bytes label, MutableBytes outkey) const {
 Result<void> Prf::derive_once(PrfFunc func, Bytes inkey, Bytes label, MutableBytes outkey) {
   const Hash hash = TRY(hash_for(func, inkey));
   HashContext context;
-  for (std::size_t start = 0; start < inkey.size(); start += kBlockOctets) {
+  for (std::size_t start = 0; start < inkey.size(); start += kInkeyPart) {
     TRY(add_p(
         start == 0, hmac_size(hash),
         [&](std::initializer_list<Bytes> parts, MutableBytes out) {

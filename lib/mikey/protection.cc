@@ -1,11 +1,9 @@
 #include "mikey/protection.h"
 
-#include <openssl/evp.h>
-
 #include <algorithm>
 #include <cstring>
-#include <memory>
 
+#include "base/openssl_ptr.h"
 #include "mikey/key_wrap.h"
 
 namespace keystub::mikey {
@@ -15,10 +13,6 @@ constexpr Hash hash_of(MacAlg alg) noexcept {
   // [3830-4.2.1-01] [3830-4.2.4-01]
   return alg == MacAlg::hmac_sha_1_160 ? Hash::sha_1 : Hash::sha_256;
 }
-
-struct CipherContextDeleter {
-  void operator()(EVP_CIPHER_CTX* context) const noexcept { EVP_CIPHER_CTX_free(context); }
-};
 
 // Looked up once: OpenSSL takes longer to find an algorithm by its name than to encrypt a KEMAC.
 // They live as long as the process.
@@ -80,7 +74,7 @@ Result<void> aes_cm(const Suite& suite, const MessageKeys& keys, std::uint32_t c
   for (std::size_t i = 0; i < 8; ++i) iv[6 + i] ^= static_cast<std::uint8_t>(time >> (56 - 8 * i));
 
   // OpenSSL wipes the key schedule when the context is freed.
-  const std::unique_ptr<EVP_CIPHER_CTX, CipherContextDeleter> context(EVP_CIPHER_CTX_new());
+  const OpenSslPtr<EVP_CIPHER_CTX> context(EVP_CIPHER_CTX_new());
   int written = 0;
   const bool done = context != nullptr &&
                     EVP_EncryptInit_ex2(context.get(), counter_mode(suite.encr),

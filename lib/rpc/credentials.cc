@@ -9,9 +9,9 @@
 #include <grpcpp/security/tls_certificate_provider.h>
 #include <grpcpp/security/tls_credentials_options.h>
 #include <openssl/pem.h>
-#include <openssl/x509.h>
 
 #include "base/clock.h"
+#include "base/openssl_ptr.h"
 #include "rpc/revocation.h"
 
 namespace keystub::rpc {
@@ -20,17 +20,8 @@ namespace {
 using Path = std::filesystem::path;
 using FileWatcher = grpc::experimental::FileWatcherCertificateProvider;
 
-struct Free {
-  void operator()(BIO* bio) const noexcept { BIO_free(bio); }
-  void operator()(X509* certificate) const noexcept { X509_free(certificate); }
-  void operator()(EVP_PKEY* key) const noexcept { EVP_PKEY_free(key); }
-};
-using BioPtr = std::unique_ptr<BIO, Free>;
-using X509Ptr = std::unique_ptr<X509, Free>;
-using KeyPtr = std::unique_ptr<EVP_PKEY, Free>;
-
-Result<BioPtr> open_file(const Path& file, const char* what) {
-  BioPtr bio(BIO_new_file(file.c_str(), "r"));
+Result<OpenSslPtr<BIO>> open_file(const Path& file, const char* what) {
+  OpenSslPtr<BIO> bio(BIO_new_file(file.c_str(), "r"));
   if (bio == nullptr) {
     return fail(Category::not_found, std::string(what) + " file " +
                                          (file.empty() ? "(not set)" : file.string()) +
@@ -39,9 +30,9 @@ Result<BioPtr> open_file(const Path& file, const char* what) {
   return bio;
 }
 
-Result<X509Ptr> read_certificate(const Path& file, const char* what) {
-  const BioPtr bio = TRY(open_file(file, what));
-  X509Ptr certificate(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
+Result<OpenSslPtr<X509>> read_certificate(const Path& file, const char* what) {
+  const OpenSslPtr<BIO> bio = TRY(open_file(file, what));
+  OpenSslPtr<X509> certificate(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
   if (certificate == nullptr) {
     return fail(Category::malformed,
                 std::string(what) + " file " + file.string() + " holds no certificate in PEM");
@@ -53,9 +44,10 @@ Result<X509Ptr> read_certificate(const Path& file, const char* what) {
 int no_pass_phrase(char*, int, int, void*) { return -1; }
 
 Result<void> check_pair(const Path& certificate_file, const Path& key_file) {
-  const X509Ptr certificate = TRY(read_certificate(certificate_file, "certificate"));
-  const BioPtr bio = TRY(open_file(key_file, "private key"));
-  const KeyPtr key(PEM_read_bio_PrivateKey(bio.get(), nullptr, no_pass_phrase, nullptr));
+  const OpenSslPtr<X509> certificate = TRY(read_certificate(certificate_file, "certificate"));
+  const OpenSslPtr<BIO> bio = TRY(open_file(key_file, "private key"));
+  const OpenSslPtr<EVP_PKEY> key(
+      PEM_read_bio_PrivateKey(bio.get(), nullptr, no_pass_phrase, nullptr));
   if (key == nullptr) {
     return fail(Category::malformed,
                 "private key file " + key_file.string() + " holds no unencrypted key in PEM");

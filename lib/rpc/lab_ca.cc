@@ -9,52 +9,44 @@
 #include <memory>
 #include <string_view>
 
-#include <openssl/bn.h>
 #include <openssl/ec.h>
-#include <openssl/evp.h>
 #include <openssl/pem.h>
-#include <openssl/x509.h>
-#include <openssl/x509v3.h>
+
+#include "base/openssl_ptr.h"
 
 namespace keystub::rpc {
 namespace {
 
 using Path = std::filesystem::path;
 
-struct Free {
-  void operator()(X509* p) const noexcept { X509_free(p); }
-  void operator()(EVP_PKEY* p) const noexcept { EVP_PKEY_free(p); }
-  void operator()(BIGNUM* p) const noexcept { BN_free(p); }
-  void operator()(X509_EXTENSION* p) const noexcept { X509_EXTENSION_free(p); }
-  void operator()(GENERAL_NAMES* p) const noexcept { GENERAL_NAMES_free(p); }
+struct CloseFile {
   void operator()(std::FILE* p) const noexcept { std::fclose(p); }
 };
-template <class T>
-using Ptr = std::unique_ptr<T, Free>;
+using FilePtr = std::unique_ptr<std::FILE, CloseFile>;
 
 struct Pair {
-  Ptr<X509> certificate;
-  Ptr<EVP_PKEY> key;
+  OpenSslPtr<X509> certificate;
+  OpenSslPtr<EVP_PKEY> key;
 };
 
 std::unexpected<Error> openssl_fault(const std::string& what) {
   return fail(Category::internal, "lab CA: OpenSSL failed at " + what);
 }
 
-Result<Ptr<std::FILE>> new_file(const Path& file) {
+Result<FilePtr> new_file(const Path& file) {
   const int fd = ::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0 && errno == EEXIST) {
     return fail(Category::conflict, file.string() + " exists already and is not overwritten");
   }
-  Ptr<std::FILE> out(fd < 0 ? nullptr : ::fdopen(fd, "w"));
+  FilePtr out(fd < 0 ? nullptr : ::fdopen(fd, "w"));
   if (out == nullptr) {
     return fail(Category::unavailable, file.string() + " cannot be made: does the folder exist?");
   }
   return out;
 }
 
-Result<Ptr<std::FILE>> old_file(const Path& file) {
-  Ptr<std::FILE> in(std::fopen(file.c_str(), "re"));
+Result<FilePtr> old_file(const Path& file) {
+  FilePtr in(std::fopen(file.c_str(), "re"));
   if (in == nullptr) return fail(Category::not_found, file.string() + " cannot be read");
   return in;
 }
@@ -62,7 +54,7 @@ Result<Ptr<std::FILE>> old_file(const Path& file) {
 Result<void> add_extension(X509& certificate, X509& issuer, int nid, const char* value) {
   X509V3_CTX context;
   X509V3_set_ctx(&context, &issuer, &certificate, nullptr, nullptr, 0);
-  const Ptr<X509_EXTENSION> extension(X509V3_EXT_conf_nid(nullptr, &context, nid, value));
+  const OpenSslPtr<X509_EXTENSION> extension(X509V3_EXT_conf_nid(nullptr, &context, nid, value));
   if (extension == nullptr || X509_add_ext(&certificate, extension.get(), -1) != 1) {
     return openssl_fault(std::string("the extension ") + OBJ_nid2sn(nid));
   }
@@ -108,8 +100,8 @@ Result<Pair> new_pair(const std::string& common_name, std::chrono::days validity
   if (common_name.empty() || common_name.size() > 64) {
     return fail(Category::malformed, "a certificate's common name has 1 to 64 octets");
   }
-  Pair pair{Ptr<X509>(X509_new()), Ptr<EVP_PKEY>(EVP_EC_gen("P-256"))};
-  const Ptr<BIGNUM> serial(BN_new());
+  Pair pair{OpenSslPtr<X509>(X509_new()), OpenSslPtr<EVP_PKEY>(EVP_EC_gen("P-256"))};
+  const OpenSslPtr<BIGNUM> serial(BN_new());
   X509* const x = pair.certificate.get();
   if (x == nullptr || pair.key == nullptr || serial == nullptr) return openssl_fault("a new key");
   constexpr long kBackdating = 3'600;  // for machines whose clocks are a little behind
@@ -149,8 +141,8 @@ Result<void> write_pair(const Pair& pair, const Path& certificate_file, const Pa
 Result<Pair> read_pair(const Path& certificate_file, const Path& key_file) {
   const auto certificate_in = TRY(old_file(certificate_file));
   const auto key_in = TRY(old_file(key_file));
-  Pair pair{Ptr<X509>(PEM_read_X509(certificate_in.get(), nullptr, nullptr, nullptr)),
-            Ptr<EVP_PKEY>(PEM_read_PrivateKey(key_in.get(), nullptr, nullptr, nullptr))};
+  Pair pair{OpenSslPtr<X509>(PEM_read_X509(certificate_in.get(), nullptr, nullptr, nullptr)),
+            OpenSslPtr<EVP_PKEY>(PEM_read_PrivateKey(key_in.get(), nullptr, nullptr, nullptr))};
   if (pair.certificate == nullptr || pair.key == nullptr ||
       X509_check_private_key(pair.certificate.get(), pair.key.get()) != 1) {
     return fail(Category::malformed,
@@ -207,7 +199,7 @@ Result<void> LabCa::issue(const LabCertificate& wish, std::chrono::days validity
   if (wish.client) usage += usage.empty() ? "clientAuth" : ",clientAuth";
   if (!usage.empty()) TRY(add_extension(x, *ca.certificate, NID_ext_key_usage, usage.c_str()));
 
-  const Ptr<GENERAL_NAMES> names(GENERAL_NAMES_new());
+  const OpenSslPtr<GENERAL_NAMES> names(GENERAL_NAMES_new());
   if (names == nullptr) return openssl_fault("the subject alternative names");
   for (const auto& name : wish.dns_names) TRY(add_name(*names, GEN_DNS, name));
   for (const auto& address : wish.ip_addresses) TRY(add_name(*names, GEN_IPADD, address));

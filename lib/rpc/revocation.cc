@@ -1,31 +1,22 @@
 #include "rpc/revocation.h"
 
-#include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <openssl/x509.h>
 
 #include <algorithm>
 #include <system_error>
 #include <utility>
 #include <vector>
 
+#include "base/openssl_ptr.h"
+
 namespace keystub::rpc {
 namespace {
 
 using Path = std::filesystem::path;
 
-struct Free {
-  void operator()(BIO* bio) const noexcept { BIO_free(bio); }
-  void operator()(X509* certificate) const noexcept { X509_free(certificate); }
-  void operator()(X509_CRL* list) const noexcept { X509_CRL_free(list); }
-};
-using BioPtr = std::unique_ptr<BIO, Free>;
-using X509Ptr = std::unique_ptr<X509, Free>;
-using CrlPtr = std::unique_ptr<X509_CRL, Free>;
-
-Result<BioPtr> open_file(const Path& file) {
-  BioPtr bio(BIO_new_file(file.c_str(), "r"));
+Result<OpenSslPtr<BIO>> open_file(const Path& file) {
+  OpenSslPtr<BIO> bio(BIO_new_file(file.c_str(), "r"));
   if (bio == nullptr) {
     ERR_clear_error();
     return fail(Category::not_found, file.string() + " cannot be read");
@@ -33,17 +24,17 @@ Result<BioPtr> open_file(const Path& file) {
   return bio;
 }
 
-std::vector<X509Ptr> read_certificates(BIO& bio) {
-  std::vector<X509Ptr> out;
-  while (X509Ptr one{PEM_read_bio_X509(&bio, nullptr, nullptr, nullptr)}) {
+std::vector<OpenSslPtr<X509>> read_certificates(BIO& bio) {
+  std::vector<OpenSslPtr<X509>> out;
+  while (OpenSslPtr<X509> one{PEM_read_bio_X509(&bio, nullptr, nullptr, nullptr)}) {
     out.push_back(std::move(one));
   }
   ERR_clear_error();  // the end of the file is an error to OpenSSL
   return out;
 }
 
-bool signed_by_one_of(X509_CRL& list, const std::vector<X509Ptr>& issuers) {
-  return std::ranges::any_of(issuers, [&](const X509Ptr& issuer) {
+bool signed_by_one_of(X509_CRL& list, const std::vector<OpenSslPtr<X509>>& issuers) {
+  return std::ranges::any_of(issuers, [&](const OpenSslPtr<X509>& issuer) {
     return X509_NAME_cmp(X509_get_subject_name(issuer.get()), X509_CRL_get_issuer(&list)) == 0 &&
            X509_CRL_verify(&list, X509_get0_pubkey(issuer.get())) == 1;
   });
@@ -59,14 +50,14 @@ bool is_current(const X509_CRL& list, WallTime now) {
 }  // namespace
 
 struct RevocationLists::Lists {
-  std::vector<CrlPtr> all;
+  std::vector<OpenSslPtr<X509_CRL>> all;
 
   static Result<std::shared_ptr<const Lists>> read(const Path& file, const Path& ca) {
-    const BioPtr ca_bio = TRY(open_file(ca));
-    const std::vector<X509Ptr> issuers = read_certificates(*ca_bio);
-    const BioPtr bio = TRY(open_file(file));
+    const OpenSslPtr<BIO> ca_bio = TRY(open_file(ca));
+    const std::vector<OpenSslPtr<X509>> issuers = read_certificates(*ca_bio);
+    const OpenSslPtr<BIO> bio = TRY(open_file(file));
     auto lists = std::make_shared<Lists>();
-    while (CrlPtr one{PEM_read_bio_X509_CRL(bio.get(), nullptr, nullptr, nullptr)}) {
+    while (OpenSslPtr<X509_CRL> one{PEM_read_bio_X509_CRL(bio.get(), nullptr, nullptr, nullptr)}) {
       if (!signed_by_one_of(*one, issuers)) {
         ERR_clear_error();
         return fail(Category::malformed, "a revocation list in " + file.string() +
@@ -83,7 +74,7 @@ struct RevocationLists::Lists {
 
   Result<void> check(X509& certificate, WallTime now) const {
     bool has_current = false;
-    for (const CrlPtr& list : all) {
+    for (const OpenSslPtr<X509_CRL>& list : all) {
       if (X509_NAME_cmp(X509_CRL_get_issuer(list.get()), X509_get_issuer_name(&certificate)) != 0) {
         continue;
       }
@@ -130,11 +121,11 @@ Result<void> RevocationLists::check(std::string_view chain_pem, WallTime now) {
     read_if_changed();
     lists = lists_;
   }
-  const BioPtr bio(BIO_new_mem_buf(chain_pem.data(), static_cast<int>(chain_pem.size())));
+  const OpenSslPtr<BIO> bio(BIO_new_mem_buf(chain_pem.data(), static_cast<int>(chain_pem.size())));
   if (bio == nullptr) return fail(Category::internal, "OpenSSL is out of memory");
-  const std::vector<X509Ptr> chain = read_certificates(*bio);
+  const std::vector<OpenSslPtr<X509>> chain = read_certificates(*bio);
   if (chain.empty()) return fail(Category::denied, "the client certificate cannot be read");
-  for (const X509Ptr& certificate : chain) {
+  for (const OpenSslPtr<X509>& certificate : chain) {
     // The CA itself, should a client send it along: nobody stands above it.
     if (X509_NAME_cmp(X509_get_subject_name(certificate.get()),
                       X509_get_issuer_name(certificate.get())) == 0) {

@@ -1,31 +1,18 @@
 #include "mikey/public_key/certificate.h"
 
-#include <openssl/evp.h>
 #include <openssl/pem.h>
-#include <openssl/x509.h>
-#include <openssl/x509v3.h>
 
 #include <algorithm>
 
+#include "base/openssl_ptr.h"
 #include "mikey/public_key/openssl_errors.h"
 
 namespace keystub::mikey {
 namespace {
 
-struct Free {
-  void operator()(BIO* p) const noexcept { BIO_free(p); }
-  void operator()(X509_CRL* p) const noexcept { X509_CRL_free(p); }
-  void operator()(X509_STORE_CTX* p) const noexcept { X509_STORE_CTX_free(p); }
-  void operator()(GENERAL_NAMES* p) const noexcept { GENERAL_NAMES_free(p); }
-  // The stack alone: the certificates in it are borrowed.
-  void operator()(STACK_OF(X509) * p) const noexcept { sk_X509_free(p); }
-};
-template <class T>
-using Ptr = std::unique_ptr<T, Free>;
-
 // The names of a certificate, null where it has none.
-Ptr<GENERAL_NAMES> alternative_names(x509_st* certificate) {
-  return Ptr<GENERAL_NAMES>(static_cast<GENERAL_NAMES*>(
+OpenSslPtr<GENERAL_NAMES> alternative_names(x509_st* certificate) {
+  return OpenSslPtr<GENERAL_NAMES>(static_cast<GENERAL_NAMES*>(
       X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
 }
 
@@ -41,8 +28,8 @@ std::time_t to_time_t(WallTime time) {
   return std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count();
 }
 
-Ptr<BIO> reader_of(std::string_view text) {
-  return Ptr<BIO>(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
+OpenSslPtr<BIO> reader_of(std::string_view text) {
+  return OpenSslPtr<BIO>(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
 }
 
 // Whether the last PEM_read_bio_… failed because there is nothing more.
@@ -120,7 +107,7 @@ Result<Certificate> Certificate::from_der(Bytes der) {
 
 Result<std::vector<Certificate>> Certificate::from_pem(std::string_view pem) {
   const OpenSslErrorsDropped quiet;
-  const Ptr<BIO> in = reader_of(pem);
+  const OpenSslPtr<BIO> in = reader_of(pem);
   if (in == nullptr) return out_of_memory();
   std::vector<Certificate> certificates;
   for (;;) {
@@ -184,7 +171,7 @@ std::vector<std::string> Certificate::uris() const {
 
 std::string Certificate::subject() const {
   const OpenSslErrorsDropped quiet;
-  const Ptr<BIO> out(BIO_new(BIO_s_mem()));
+  const OpenSslPtr<BIO> out(BIO_new(BIO_s_mem()));
   if (out == nullptr || X509_NAME_print_ex(out.get(), X509_get_subject_name(certificate_.get()), 0,
                                            XN_FLAG_RFC2253) < 0) {
     return {};
@@ -236,11 +223,11 @@ Result<TrustAnchors> TrustAnchors::make(const std::vector<Certificate>& anchors,
   }
   if (revocation_lists_pem.empty()) return TrustAnchors(std::move(store), false);
 
-  const Ptr<BIO> in = reader_of(revocation_lists_pem);
+  const OpenSslPtr<BIO> in = reader_of(revocation_lists_pem);
   if (in == nullptr) return out_of_memory();
   bool any = false;
   for (;;) {
-    const Ptr<X509_CRL> list(PEM_read_bio_X509_CRL(in.get(), nullptr, nullptr, nullptr));
+    const OpenSslPtr<X509_CRL> list(PEM_read_bio_X509_CRL(in.get(), nullptr, nullptr, nullptr));
     if (list == nullptr) break;
     if (X509_STORE_add_crl(store.get(), list.get()) != 1) return out_of_memory();
     any = true;
@@ -256,8 +243,8 @@ Result<void> TrustAnchors::validate(const CertificateChain& chain, CertificateUs
                                     const Identity& subject, WallTime now) const {
   const OpenSslErrorsDropped quiet;
   TRY(check_order(chain));
-  const Ptr<X509_STORE_CTX> context(X509_STORE_CTX_new());
-  const Ptr<STACK_OF(X509)> issuers(sk_X509_new_null());
+  const OpenSslPtr<X509_STORE_CTX> context(X509_STORE_CTX_new());
+  const OpenSslPtr<STACK_OF(X509)> issuers(sk_X509_new_null());
   if (context == nullptr || issuers == nullptr) return out_of_memory();
   for (std::size_t i = 1; i < chain.size(); ++i) {
     if (sk_X509_push(issuers.get(), chain[i].handle()) <= 0) return out_of_memory();

@@ -1,24 +1,16 @@
 #include "mikey/public_key/envelope.h"
 
-#include <openssl/bn.h>
 #include <openssl/core_names.h>
-#include <openssl/evp.h>
 #include <openssl/rsa.h>
 
 #include <algorithm>
 
+#include "base/openssl_ptr.h"
 #include "mikey/hmac.h"
 #include "mikey/public_key/openssl_errors.h"
 
 namespace keystub::mikey {
 namespace {
-
-struct Free {
-  void operator()(BIGNUM* p) const noexcept { BN_clear_free(p); }
-  void operator()(EVP_PKEY_CTX* p) const noexcept { EVP_PKEY_CTX_free(p); }
-};
-template <class T>
-using Ptr = std::unique_ptr<T, Free>;
 
 // EM = 0x00 || 0x02 || PS || 0x00 || M, as long as the modulus (RFC 8017 7.2.1).
 using EncodedMessage = Secret<struct EncodedMessageTag>;
@@ -65,7 +57,7 @@ template <class Key>
 Result<Key> derive_substitute_key(const PrivateKey& key) {
   BIGNUM* found = nullptr;
   EVP_PKEY_get_bn_param(key.handle(), OSSL_PKEY_PARAM_RSA_D, &found);
-  const Ptr<BIGNUM> exponent(found);
+  const OpenSslPtr<BIGNUM> exponent(found);
   Secret<struct PrivateExponentTag> octets(key.octets());
   if (exponent == nullptr || BN_bn2binpad(exponent.get(), octets.reveal_mutable().data(),
                                           static_cast<int>(octets.size())) < 0) {
@@ -110,7 +102,7 @@ Result<ByteVector> seal_envelope(RandomSource& random, const KmsCertificate& kms
   std::ranges::copy(key.reveal(), octets.last(key.size()).begin());
 
   // The padding is made here and not by OpenSSL because randomness is handed in.
-  const Ptr<EVP_PKEY_CTX> context(EVP_PKEY_CTX_new(public_key, nullptr));
+  const OpenSslPtr<EVP_PKEY_CTX> context(EVP_PKEY_CTX_new(public_key, nullptr));
   ByteVector sealed(em.size());
   std::size_t size = sealed.size();
   const bool done =
@@ -146,7 +138,7 @@ Result<EnvelopeKey> KmsKeyPair::open_envelope(const EnvelopeView& pke, std::size
   const EnvelopeKey substitute = TRY(substitute_for(data, substitutes_->reveal(), octets));
 
   // Without padding: what OpenSSL 3.0 says about a wrong one could be told apart.
-  const Ptr<EVP_PKEY_CTX> context(EVP_PKEY_CTX_new(key_.handle(), nullptr));
+  const OpenSslPtr<EVP_PKEY_CTX> context(EVP_PKEY_CTX_new(key_.handle(), nullptr));
   EncodedMessage em(data.size());
   std::size_t size = em.size();
   if (context == nullptr || EVP_PKEY_decrypt_init(context.get()) != 1 ||

@@ -1,19 +1,16 @@
 #include "mikey/public_key/signature.h"
 
-#include <openssl/evp.h>
 #include <openssl/rsa.h>
 
 #include <algorithm>
 
+#include "base/openssl_ptr.h"
 #include "mikey/public_key/openssl_errors.h"
 
 namespace keystub::mikey {
 namespace {
 
-struct ContextDeleter {
-  void operator()(EVP_MD_CTX* context) const noexcept { EVP_MD_CTX_free(context); }
-};
-using Context = std::unique_ptr<EVP_MD_CTX, ContextDeleter>;
+using Context = OpenSslPtr<EVP_MD_CTX>;
 
 const EVP_MD* digest_of(HashFunc hash) {
   return hash == HashFunc::sha_1 ? EVP_sha1() : EVP_sha256();
