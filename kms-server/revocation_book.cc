@@ -7,7 +7,7 @@
 namespace keystub::kms {
 namespace {
 
-constexpr std::size_t kPage = 1000;
+constexpr std::size_t kBookPage = 1000;
 
 }  // namespace
 
@@ -34,7 +34,7 @@ Result<std::unique_ptr<RevocationBook>> RevocationBook::open(IdentityStore& stor
   RevocationPage page;
   std::uint64_t last = 0;
   do {
-    page = TRY(store.revocations_since(last, kPage, deadline));
+    page = TRY(store.revocations_since(last, kBookPage, deadline));
     for (const Revocation& revocation : page.revocations) {
       book->enter(revocation);
       last = revocation.sequence;

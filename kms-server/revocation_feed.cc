@@ -7,7 +7,7 @@
 namespace keystub::kms {
 namespace {
 
-constexpr std::size_t kPage = 100;
+constexpr std::size_t kFeedPage = 100;
 constexpr int kHeartbeatsUntilDropped = 3;
 constexpr std::chrono::seconds kRetryStore{1};
 
@@ -156,7 +156,7 @@ bool RevocationFeed::read_page(Subscriber::State& subscriber) {
     if (subscriber.news == news_) return true;
     subscriber.news = news_;
   }
-  const auto page = store_.revocations_since(subscriber.position.value_or(0), kPage,
+  const auto page = store_.revocations_since(subscriber.position.value_or(0), kFeedPage,
                                              Deadline::in(settings_.store_timeout));
   if (!page) {
     log_.warning("revocations cannot be read for a subscriber", {{"error", page.error().text()}});

@@ -32,7 +32,7 @@ using ::testing::IsEmpty;
 using ::testing::Not;
 using testing::TempDir;
 
-class FakeAdmin final : public v1::IdentityAdmin::Service {
+class BulkAdmin final : public v1::IdentityAdmin::Service {
  public:
   std::map<std::string, v1::NewIdentity> identities;
   std::map<std::string, std::uint64_t> imports;
@@ -105,7 +105,7 @@ struct BulkTest : ::testing::Test {
   TempDir folder;
   testing::FakeClock clock;
   OpenSslRandom random;
-  FakeAdmin admin;
+  BulkAdmin admin;
   std::unique_ptr<rpc::UnixListener> listener;
   std::unique_ptr<rpc::Server> server;
   std::string out;

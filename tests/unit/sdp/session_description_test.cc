@@ -6,7 +6,7 @@
 namespace keystub::sdp {
 namespace {
 
-const std::string kOffer =
+const std::string kDescription =
     "v=0\r\n"
     "o=mrfc 2890844526 3 IN IP6 2001:db8::11\r\n"
     "s= -\r\n"
@@ -29,7 +29,7 @@ const std::string kOffer =
     "a=floorctrl:c-s\r\n"
     "m=audio 49170/2 RTP/AVP 0 96\r\n";
 
-SessionDescription read(std::string_view text) {
+SessionDescription description_of(std::string_view text) {
   auto parsed = SessionDescription::parse(text);
   EXPECT_TRUE(parsed.has_value()) << parsed.error().describe();
   return *std::move(parsed);
@@ -44,27 +44,28 @@ Error fault_of(std::string_view text, const Limits& limits = {}) {
 }
 
 TEST(Sdp, WritesExactlyWhatItRead) {
-  EXPECT_EQ(read(kOffer).to_string(), kOffer);
+  EXPECT_EQ(description_of(kDescription).to_string(), kDescription);
   // Unknown lines, odd orders, double spaces and attributes that nobody knows.
   const std::string odd =
       "v=0\r\nz=1 2\r\ns=\r\no=-  1 1 IN IP4 h\r\nx=\r\na=\r\na=:\r\na=flag\r\na=flag:\r\na=A:b:c "
       "\r\n"
       "m=message  7 TCP/MSRP  * \r\nk=clear:x\r\nx=y\r\n";
-  EXPECT_EQ(read(odd).to_string(), odd);
+  EXPECT_EQ(description_of(odd).to_string(), odd);
 }
 
 TEST(Sdp, TakesBothLineEndsAndWritesCrLf) {
   std::string unix_ends;
-  for (const char c : kOffer) {
+  for (const char c : kDescription) {
     if (c != '\r') unix_ends += c;
   }
-  EXPECT_EQ(read(unix_ends).to_string(), kOffer);
-  EXPECT_EQ(read(kOffer.substr(0, kOffer.size() - 2)).to_string(), kOffer);
-  EXPECT_EQ(read(kOffer + "\r\n\n").to_string(), kOffer);
+  EXPECT_EQ(description_of(unix_ends).to_string(), kDescription);
+  EXPECT_EQ(description_of(kDescription.substr(0, kDescription.size() - 2)).to_string(),
+            kDescription);
+  EXPECT_EQ(description_of(kDescription + "\r\n\n").to_string(), kDescription);
 }
 
 TEST(Sdp, ReadsTypedLines) {
-  const SessionDescription offer = read(kOffer);
+  const SessionDescription offer = description_of(kDescription);
   EXPECT_EQ(offer.origin().value(),
             (Origin{"mrfc", "2890844526", "3", "IN", "IP6", "2001:db8::11"}));
   ASSERT_EQ(offer.media().size(), 3U);
@@ -78,7 +79,7 @@ TEST(Sdp, ReadsTypedLines) {
 }
 
 TEST(Sdp, LooksAttributesUpInTheMediaThenInTheSession) {
-  const SessionDescription offer = read(kOffer);
+  const SessionDescription offer = description_of(kDescription);
   EXPECT_EQ(offer.attribute(0, "setup"), "actpass");
   EXPECT_EQ(offer.attribute(1, "setup"), "passive");
   EXPECT_EQ(offer.attribute(0, "msrp-cema"), "");
@@ -92,13 +93,13 @@ TEST(Sdp, LooksAttributesUpInTheMediaThenInTheSession) {
 }
 
 TEST(Sdp, KeyManagementOfTheMediaOverridesThatOfTheSession) {
-  const SessionDescription offer = read(kOffer);
+  const SessionDescription offer = description_of(kDescription);
   EXPECT_EQ(offer.key_mgmt(0), (std::vector<std::string_view>{"mikey BBBB", "other CCCC"}));
   EXPECT_EQ(offer.key_mgmt(1), (std::vector<std::string_view>{"mikey AAAA"}));
 }
 
 TEST(Sdp, ReadsPathAndAcceptTypes) {
-  const SessionDescription offer = read(kOffer);
+  const SessionDescription offer = description_of(kDescription);
   EXPECT_EQ(offer.media()[0].path(),
             (std::vector<std::string>{"msrps://relay.example:9/r;tcp",
                                       "msrps://[2001:db8::11]:7394/jshA7we;tcp"}));
@@ -109,7 +110,7 @@ TEST(Sdp, ReadsPathAndAcceptTypes) {
 
 TEST(Sdp, TypedAttributesRefuseOtherValues) {
   const SessionDescription bad =
-      read(minimal("m=message 7 TCP/MSRP *\r\na=setup:both\r\na=connection:old\r\n"));
+      description_of(minimal("m=message 7 TCP/MSRP *\r\na=setup:both\r\na=connection:old\r\n"));
   EXPECT_FALSE(bad.setup(0).has_value());
   EXPECT_FALSE(bad.connection_use(0).has_value());
   EXPECT_FALSE(bad.connection(0).has_value());
@@ -190,11 +191,11 @@ TEST(Sdp, BuildsADescription) {
             "a=key-mgmt:mikey AAAA\r\n"
             "m=message 9 TCP/TLS/MSRP *\r\ni=chat\r\nc=IN IP6 2001:db8::1\r\nb=AS:10\r\n"
             "a=accept-types:text/plain\r\na=msrp-cema\r\n");
-  EXPECT_EQ(read(built->to_string()), *built);
+  EXPECT_EQ(description_of(built->to_string()), *built);
 }
 
 TEST(Sdp, ChangesAttributesAndLines) {
-  SessionDescription offer = read(kOffer);
+  SessionDescription offer = description_of(kDescription);
   MediaSection& media = offer.media()[0];
   EXPECT_TRUE(media.set_attribute("key-mgmt", "mikey DDDD").has_value());
   EXPECT_EQ(media.attributes("key-mgmt"), (std::vector<std::string_view>{"mikey DDDD"}));
@@ -221,7 +222,7 @@ TEST(Sdp, ChangesAttributesAndLines) {
 }
 
 TEST(Sdp, NothingCanBreakOutOfItsLine) {
-  SessionDescription offer = read(kOffer);
+  SessionDescription offer = description_of(kDescription);
   Section& session = offer.session();
   const std::string before = offer.to_string();
   EXPECT_FALSE(session.add_attribute("x", "y\r\na=setup:active").has_value());

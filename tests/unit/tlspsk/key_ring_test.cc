@@ -6,7 +6,7 @@
 namespace keystub::tlspsk {
 namespace {
 
-Candidate candidate(std::string identity, std::size_t octets = 32, std::string dialog = "d") {
+Candidate key_named(std::string identity, std::size_t octets = 32, std::string dialog = "d") {
   return {std::move(identity), Psk(octets), std::move(dialog)};
 }
 
@@ -24,7 +24,7 @@ std::vector<Candidate> list(Candidate a, Candidate b) {
 
 TEST(KeyRing, FindsACandidateByItsWholeIdentityOnly) {
   KeyRing ring;
-  ASSERT_TRUE(ring.replace(list(candidate("alpha", 32, "1"), candidate("beta", 32, "2"))));
+  ASSERT_TRUE(ring.replace(list(key_named("alpha", 32, "1"), key_named("beta", 32, "2"))));
   ASSERT_NE(ring.find(as_bytes("beta")), nullptr);
   EXPECT_EQ(ring.find(as_bytes("beta"))->dialog_id, "2");
   EXPECT_EQ(ring.find(as_bytes("bet")), nullptr);
@@ -35,24 +35,24 @@ TEST(KeyRing, FindsACandidateByItsWholeIdentityOnly) {
 TEST(KeyRing, AClientHasAKeyOnlyWhenThereIsExactlyOne) {
   KeyRing ring;
   EXPECT_EQ(ring.only(), nullptr);
-  ASSERT_TRUE(ring.replace(list(candidate("a"), candidate("b"))));
+  ASSERT_TRUE(ring.replace(list(key_named("a"), key_named("b"))));
   EXPECT_EQ(ring.only(), nullptr);
-  ASSERT_TRUE(ring.replace(list(candidate("b"))));
+  ASSERT_TRUE(ring.replace(list(key_named("b"))));
   ASSERT_NE(ring.only(), nullptr);
   EXPECT_EQ(ring.find(as_bytes("a")), nullptr);
 }
 
 TEST(KeyRing, LimitsAreCheckedAndABadListChangesNothing) {
   KeyRing ring;
-  ASSERT_TRUE(ring.replace(list(candidate("keep"))));
-  EXPECT_FALSE(ring.replace(list(candidate(""))));
-  EXPECT_FALSE(ring.replace(list(candidate(std::string(128, 'x')))));
-  EXPECT_FALSE(ring.replace(list(candidate(std::string("a\0b", 3)))));
-  EXPECT_FALSE(ring.replace(list(candidate("short", 15))));
-  EXPECT_FALSE(ring.replace(list(candidate("long", 65))));
-  EXPECT_FALSE(ring.replace(list(candidate("same"), candidate("same"))));
+  ASSERT_TRUE(ring.replace(list(key_named("keep"))));
+  EXPECT_FALSE(ring.replace(list(key_named(""))));
+  EXPECT_FALSE(ring.replace(list(key_named(std::string(128, 'x')))));
+  EXPECT_FALSE(ring.replace(list(key_named(std::string("a\0b", 3)))));
+  EXPECT_FALSE(ring.replace(list(key_named("short", 15))));
+  EXPECT_FALSE(ring.replace(list(key_named("long", 65))));
+  EXPECT_FALSE(ring.replace(list(key_named("same"), key_named("same"))));
   EXPECT_NE(ring.find(as_bytes("keep")), nullptr);
-  EXPECT_TRUE(ring.replace(list(candidate(std::string(127, 'x'), 16), candidate("y", 64))));
+  EXPECT_TRUE(ring.replace(list(key_named(std::string(127, 'x'), 16), key_named("y", 64))));
 }
 
 }  // namespace

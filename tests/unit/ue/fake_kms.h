@@ -12,6 +12,8 @@
 namespace keystub::testing {
 
 inline constexpr std::string_view kKmsIdentity = "kms@example.com";
+inline constexpr std::string_view kAlice = "sip:alice@example.com";
+inline constexpr std::string_view kBob = "sip:bob@example.com";
 
 // Serves one user at a time: make one of each user's view with as_seen_by().
 class FakeKms {

@@ -15,12 +15,11 @@ namespace keystub::ue {
 namespace {
 
 using ::testing::HasSubstr;
+using testing::kAlice;
+using testing::kBob;
 using ::testing::Not;
 using ::testing::StartsWith;
 using namespace std::chrono_literals;
-
-constexpr std::string_view kAlice = "sip:alice@example.com";
-constexpr std::string_view kBob = "sip:bob@example.com";
 
 UeConfig config_of(std::string_view user) {
   UeConfig config;

@@ -26,14 +26,14 @@ identity = "kms@example.com"
 file = "alice.replay"
 )";
 
-Result<UeConfig> read(std::string_view text) {
+Result<UeConfig> read_config(std::string_view text) {
   auto config = service::Config::parse(text, "ue.toml");
   if (!config) return std::unexpected(config.error());
   return UeConfig::read(*config);
 }
 
 TEST(UeConfig, UE_1_SmallestConfigurationHasTheDefaultsOfTheProfile) {
-  const auto config = read(kSmallest);
+  const auto config = read_config(kSmallest);
   ASSERT_TRUE(config) << config.error().describe();
   EXPECT_EQ(config->psk_id, "sip:alice@example.com");
   EXPECT_EQ(config->cipher_suites, tlspsk::default_cipher_suites());
@@ -43,9 +43,9 @@ TEST(UeConfig, UE_1_SmallestConfigurationHasTheDefaultsOfTheProfile) {
 }
 
 TEST(UeConfig, UE_1_FaultsAreAllNamed) {
-  const auto config = read(std::string(kSmallest) +
-                           "[media]\ncipher_suites = [\"NULL-SHA\"]\nprot_type = 3\n"
-                           "[ticket]\ntpk_id = \"x\"\n[spelling]\nmistake = 1\n");
+  const auto config = read_config(std::string(kSmallest) +
+                                  "[media]\ncipher_suites = [\"NULL-SHA\"]\nprot_type = 3\n"
+                                  "[ticket]\ntpk_id = \"x\"\n[spelling]\nmistake = 1\n");
   ASSERT_FALSE(config);
   EXPECT_EQ(config.error().category(), Category::malformed);
   for (const auto* part : {"NULL-SHA", "prot_type", "tpk_file", "spelling"}) {
@@ -77,7 +77,7 @@ TEST(UeConfig, UE_1_AnnotatedExampleIsValidAndNamesEveryKey) {
 
 TEST(UeConfig, UE_1_SharedKeyOfOthersIsRefused) {
   const testing::TempDir folder;
-  auto config = read(kSmallest).value();
+  auto config = read_config(kSmallest).value();
   config.psk_file = folder.write("psk", std::string(64, 'a'));
   std::filesystem::permissions(config.psk_file, std::filesystem::perms{0644});
   EXPECT_EQ(config.credentials().error().category(), Category::denied);

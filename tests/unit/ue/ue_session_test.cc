@@ -14,10 +14,9 @@ namespace keystub::ue {
 namespace {
 
 using ::testing::HasSubstr;
+using testing::kAlice;
+using testing::kBob;
 using namespace std::chrono_literals;
-
-constexpr std::string_view kAlice = "sip:alice@example.com";
-constexpr std::string_view kBob = "sip:bob@example.com";
 
 class UeSessions : public ::testing::Test {
  protected:
