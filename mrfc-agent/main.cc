@@ -19,7 +19,7 @@
 #include "replay/replay_window.h"
 #include "rpc/channel.h"
 #include "rpc/health.h"
-#include "rpc/library_log.h"
+#include "rpc/library.h"
 #include "rpc/server.h"
 #include "service/command_line.h"
 #include "service/config.h"

@@ -11,7 +11,7 @@
 #include "mrfp-agent/mrfp_server.h"
 #include "rpc/channel.h"
 #include "rpc/health.h"
-#include "rpc/library_log.h"
+#include "rpc/library.h"
 #include "service/command_line.h"
 #include "service/config.h"
 #include "service/lifecycle.h"

@@ -2,7 +2,7 @@
 #include <iostream>
 
 #include "kms-client/kmsctl/kmsctl.h"
-#include "rpc/library_log.h"
+#include "rpc/library.h"
 #include "service/command_line.h"
 #include "service/lifecycle.h"
 

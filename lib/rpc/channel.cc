@@ -4,12 +4,15 @@
 #include <grpcpp/create_channel.h>
 #include <grpcpp/support/channel_arguments.h>
 
+#include "rpc/library.h"
+
 namespace keystub::rpc {
 namespace {
 
 std::shared_ptr<grpc::Channel> open(const std::string& target,
                                     const std::shared_ptr<grpc::ChannelCredentials>& credentials,
                                     const ChannelOptions& options, const char* authority) {
+  keep_library();
   grpc::ChannelArguments arguments;
   // gRPC would send the same bytes again, and MIKEY refuses those as a replay.
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);

@@ -8,6 +8,7 @@
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/server_builder.h>
 
+#include "rpc/library.h"
 #include "rpc/unix_listener.h"
 
 namespace keystub::rpc {
@@ -70,6 +71,7 @@ bool Drain::wait_empty(std::chrono::milliseconds time) {
 }
 
 Result<std::unique_ptr<Server>> Server::start(const ServerOptions& options) {
+  keep_library();
   grpc::EnableDefaultHealthCheckService(options.health);
   grpc::ServerBuilder builder;
   // A second server on the same port is a mistake, not a way to share load.

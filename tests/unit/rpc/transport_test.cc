@@ -1,6 +1,7 @@
 // Channels, servers, credentials and the guard against a real server on loopback.
 #include <fcntl.h>
 #include <gmock/gmock.h>
+#include <grpc/grpc.h>
 #include <grpc/support/log.h>
 #include <grpcpp/grpcpp.h>
 #include <sys/socket.h>
@@ -12,7 +13,7 @@
 #include "keystub/v1/identity_admin.pb.h"
 #include "rpc/call.h"
 #include "rpc/health.h"
-#include "rpc/library_log.h"
+#include "rpc/library.h"
 #include "rpc/retry.h"
 #include "rpc/status.h"
 #include "rpc/unix_listener.h"
@@ -492,11 +493,22 @@ TEST(TraceId, IsBoundedAndPlain) {
   EXPECT_FALSE(valid_trace_id("a\n"));
 }
 
-TEST(LibraryLog, HandsOutWhatGrpcSays) {
+TEST(Library, HandsOutWhatGrpcSaysAndPrintsWhyItAborts) {
+  keep_library();  // it is silent before it starts
   static std::string said;
   route_library_log([](LibrarySeverity, std::string_view text) { said = text; });
-  gpr_log(__FILE__, __LINE__, GPR_LOG_SEVERITY_ERROR, "handshake %d", 7);
+  ::testing::internal::CaptureStderr();
+  gpr_log("tcp.cc", 12, GPR_LOG_SEVERITY_ERROR, "handshake %d", 7);
   EXPECT_EQ(said, "handshake 7");
+  gpr_log("engine.cc", 34, GPR_LOG_SEVERITY_ERROR, "assertion failed: %s", "empty");
+  EXPECT_EQ(said, "assertion failed: empty");
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(),
+            "gRPC: assertion failed: empty (engine.cc:34)\n");
+}
+
+TEST(Library, OutlivesTheLastChannel) {
+  open_plaintext_channel("127.0.0.1:1", {}).reset();
+  EXPECT_EQ(grpc_is_initialized(), 1);
 }
 
 TEST(LabCaTest, MakesFilesForTheirOwnerAndOverwritesNone) {
