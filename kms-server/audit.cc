@@ -88,9 +88,9 @@ void Audit::append(const AuditRecord& record, Written written) {
   std::string line = to_json(record);
   {
     const std::lock_guard lock(mutex_);
-    if (waiting_.size() < options_.max_waiting) {
+    if (untold_ < options_.max_waiting) {
       waiting_.push_back({std::move(line), std::move(written)});
-      metrics_.waiting.set(static_cast<double>(waiting_.size()));
+      metrics_.waiting.set(static_cast<double>(++untold_));
       work_.notify_one();
       return;
     }
@@ -126,7 +126,6 @@ void Audit::write_loop() {
       work_.wait(lock, something);
     }
     std::vector<Waiting> batch = std::exchange(waiting_, {});
-    metrics_.waiting.set(0);
     const bool last_round = stopping_;
     lock.unlock();
 
@@ -176,11 +175,15 @@ void Audit::tell_loop() {
     if (outcomes_.empty()) return;
     std::vector<Outcome> outcomes = std::exchange(outcomes_, {});
     lock.unlock();
+    std::size_t told = 0;
     for (const Outcome& outcome : outcomes) {
       for (const Written& written : outcome.callers) written(outcome.result);
+      told += outcome.callers.size();
     }
     outcomes.clear();  // what a caller's function holds is not let go under the lock
     lock.lock();
+    untold_ -= told;
+    metrics_.waiting.set(static_cast<double>(untold_));
   }
 }
 

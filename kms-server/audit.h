@@ -8,11 +8,13 @@
 //   request_id  names this decision within this KMS
 //   trace_id    of the caller
 //   caller      what the transport proved: certificate name, "uid:0", or the kind of caller
-//   operation   "request", "resolve", "admin.create_identity", …
+//   operation   "request", "resolve", "admin.create_identity", …; "call": a method that the caller,
+//               which proved who it is, may not call
 //   identity    whom it is about: the sender, proven only where the decision came after the MAC
 //   method      "psk" or "pk": what the sender proves itself with
 //   certificate 64 hex digits: SHA-256 over the sender's certificate; proven as the identity is
-//   detail      admin: what of the identity was added or removed: an alias, a member, a key's id
+//   detail      admin: what of the identity was added or removed: an alias, a member, a key's id;
+//               call: the method
 //   responder   request: the responders that the ticket names; resolve: IDRr of the answer
 //   decision    "granted" or "refused"
 //   rule        which rule decided: one short word from a fixed set
@@ -73,7 +75,7 @@ struct AuditOptions {
   AuditFsync fsync = AuditFsync::group;
   std::chrono::milliseconds interval{1000};
   std::uint64_t max_size = 0;      // octets; a larger file is renamed to PATH.N; 0: never
-  std::size_t max_waiting = 4096;  // lines; more are refused with busy
+  std::size_t max_waiting = 4096;  // lines whose caller is not told yet; more are refused with busy
 };
 
 // What the audit counts; the default counts nothing.
@@ -136,6 +138,7 @@ class Audit {
   mutable std::mutex mutex_;
   std::condition_variable work_;
   std::vector<Waiting> waiting_;
+  std::size_t untold_ = 0;  // lines that wait, that are being written, and whose caller waits
   std::optional<Error> fault_;
   bool stopping_ = false;
   std::condition_variable outcome_;

@@ -132,7 +132,7 @@ TEST(Audit, RefusesWithBusyWhenTooMuchWaits) {
   const testing::TempDir folder;
   AuditOptions options;
   options.path = folder / "audit";
-  options.max_waiting = 1;
+  options.max_waiting = 2;
   std::promise<void> inside;
   std::promise<void> release;
   const auto audit = Audit::open(options).value();
