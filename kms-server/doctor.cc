@@ -98,7 +98,8 @@ class Examination {
   void database() {
     const auto kek = open_kek(settings_.kek);
     if (!kek) {
-      return fault("kek", kek.error(), "without the KEK of this database no key in it opens");
+      return fault("kek", kek.error(),
+                   "correct [kek] or [kek_next]: no key in the database opens without its KEK");
     }
     fine("kek", "it can be read");
     const auto summary = verify_database(settings_.database, *kek);

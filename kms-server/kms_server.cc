@@ -78,6 +78,22 @@ rpc::ServerOptions server_options(const ConnectionSettings& settings) {
   return options;
 }
 
+// Both must outlive the guard's calls.
+rpc::Guard::Denied audit_denials(Audit& audit, const Clock& clock) {
+  return [&](const rpc::Caller& caller, std::string_view method, const Error& error) {
+    AuditRecord line;
+    line.time = clock.now();
+    line.trace_id = caller.trace_id;
+    line.caller = std::string(caller.display_name());
+    line.operation = "call";
+    line.detail = std::string(method);
+    line.rule = "role";
+    line.reason = error.text();
+    // The refusal does not wait for the disk: it changes nothing.
+    audit.append(line, [](const Result<void>&) {});
+  };
+}
+
 }  // namespace
 
 struct KmsServer::Impl {
@@ -109,8 +125,10 @@ struct KmsServer::Impl {
             given.store_timeout)),
         admin_socket(std::move(listener)),
         ticket_guard(ticket_method_rules(given.roles, given.require_client_certificate,
-                                         parts.plaintext_tickets)),
-        admin_guard(admin_method_rules(given.roles), admin_socket.get()),
+                                         parts.plaintext_tickets),
+                     nullptr, audit_denials(*audit, parts.clock)),
+        admin_guard(admin_method_rules(given.roles), admin_socket.get(),
+                    audit_denials(*audit, parts.clock)),
         ticket_service(handler, ticket_guard, parts.clock, given.max_outstanding),
         ticket_feed(*revocation_feed, ticket_guard),
         ticket_health(ticket_guard),
@@ -255,6 +273,13 @@ HealthReport KmsServer::health() const { return impl_->health->report(); }
 
 void KmsServer::reload(const Settings& settings) {
   impl_->limiter->configure(settings.limits);
+  PolicySettings policy = settings.policy;
+  // The replay window keeps its skew until the next start, and retired TPKs their time: no ticket
+  // may be valid for longer than its TPK is kept.
+  const Settings& started = impl_->settings;
+  policy.clock_skew = started.clock_skew;
+  policy.max_validity = std::min(policy.max_validity, started.tpk.keep - 2 * started.clock_skew);
+  impl_->policy.configure(policy);
   impl_->pk->reload(settings.pk);
   impl_->ticket_guard.replace(ticket_method_rules(
       settings.roles, impl_->settings.require_client_certificate, impl_->plaintext_tickets));

@@ -171,17 +171,62 @@ std::expected<void, Denial> check_responders(const EffectivePolicy& effective,
   return {};
 }
 
+std::expected<void, Denial> check_self_issued(const EffectivePolicy& rules,
+                                              const mikey::TicketPolicy& ticket,
+                                              const mikey::Timestamp& issued_at,
+                                              const OpenIdentity& owner,
+                                              std::chrono::milliseconds clock_skew) {
+  if (ticket.flags.has(TicketFlag::d_kms_generated)) {
+    return deny("mode3_d", "a ticket under a shared TPK must not claim to come from the KMS",
+                ErrorNo::invalid_ticket);
+  }
+  if (owner.state != IdentityState::active) {
+    return deny("mode3_owner", "the issuer of the ticket is suspended", ErrorNo::invalid_ticket);
+  }
+  if (const auto mode3 = rules.get(&PolicyRule::allow_mode3); !mode3.value) {
+    return deny("mode3", "the issuer of the ticket may not issue tickets itself",
+                ErrorNo::invalid_ticket, mode3.rule);
+  }
+  if (auto allowed = check_ticket(rules, ticket); !allowed) {
+    return std::unexpected(allowed.error());
+  }
+  if (auto allowed = check_responders(rules, ticket); !allowed) {
+    return std::unexpected(allowed.error());
+  }
+  if (!ticket.idr_i || !names_uri_of(*ticket.idr_i, owner)) {
+    return deny("mode3_initiator", "the ticket does not name its issuer as the initiator",
+                ErrorNo::invalid_ticket);
+  }
+  if (!ticket.tre) {
+    return deny("mode3_end", "the ticket has no end of validity", ErrorNo::invalid_ticket);
+  }
+  const auto longest = rules.get(&PolicyRule::max_validity);
+  if (ticket.tre->to_wall_time() > issued_at.to_wall_time() + longest.value + clock_skew) {
+    return deny("mode3_validity", "the ticket is valid for longer than the policy allows",
+                ErrorNo::invalid_ticket, longest.rule);
+  }
+  return {};
+}
+
 }  // namespace
 
-Policy::Policy(PolicySettings settings, mikey::Identity kms)
-    : settings_(settings), kms_(std::move(kms)), fallback_(fallback_of(settings)) {}
+Policy::Policy(const PolicySettings& settings, mikey::Identity kms)
+    : kms_(std::move(kms)), in_force_(make(settings)) {}
+
+Policy::SharedInForce Policy::make(const PolicySettings& settings) {
+  return std::make_shared<const InForce>(settings, fallback_of(settings));
+}
+
+void Policy::configure(const PolicySettings& settings) { in_force_.store(make(settings)); }
 
 std::expected<Granted, Denial> Policy::grant(const PolicyBook& book,
                                              const mikey::TicketPolicy& wish,
                                              const OpenIdentity& sender,
                                              const mikey::Identity& sender_id, WallTime now) const {
   if (auto allowed = check_sender(sender); !allowed) return std::unexpected(allowed.error());
-  const EffectivePolicy rules = effective(book, sender);
+  const SharedInForce in_force = in_force_.load();
+  const PolicySettings& settings = in_force->settings;
+  const EffectivePolicy rules = effective(book, sender, in_force);
   if (auto allowed = check_ticket(rules, wish); !allowed) return std::unexpected(allowed.error());
   if (wish.idr_i && !names_uri_of(*wish.idr_i, sender)) {
     return deny("initiator", "the ticket is wished for under an identity that is not the sender's",
@@ -211,8 +256,8 @@ std::expected<Granted, Denial> Policy::grant(const PolicyBook& book,
 
   // The limits give way by the clock skew: a sender that computed them itself, on a clock that is
   // a little off, keeps its wish.
-  const WallTime earliest = now - settings_.start_margin;
-  if (!policy.trs || policy.trs->to_wall_time() < earliest - settings_.clock_skew) {
+  const WallTime earliest = now - settings.start_margin;
+  if (!policy.trs || policy.trs->to_wall_time() < earliest - settings.clock_skew) {
     policy.trs = Timestamp::from(earliest, TsType::ntp_utc_32);
   }
   const auto longest = rules.get(&PolicyRule::max_validity).value;
@@ -220,7 +265,7 @@ std::expected<Granted, Denial> Policy::grant(const PolicyBook& book,
     // A more specific rule may shorten the one and say nothing of the other.
     const auto unasked = std::min(rules.get(&PolicyRule::default_validity).value, longest);
     policy.tre = Timestamp::from(now + unasked, TsType::ntp_utc_32);
-  } else if (policy.tre->to_wall_time() > now + longest + settings_.clock_skew) {
+  } else if (policy.tre->to_wall_time() > now + longest + settings.clock_skew) {
     policy.tre = Timestamp::from(now + longest, TsType::ntp_utc_32);
   }
   if (policy.tre->to_wall_time() <= now ||
@@ -236,49 +281,14 @@ std::expected<Granted, Denial> Policy::grant(const PolicyBook& book,
   return granted;
 }
 
-std::expected<void, Denial> Policy::check_self_issued(const EffectivePolicy& rules,
-                                                      const mikey::TicketPolicy& ticket,
-                                                      const mikey::Timestamp& issued_at,
-                                                      const OpenIdentity& owner) const {
-  if (ticket.flags.has(TicketFlag::d_kms_generated)) {
-    return deny("mode3_d", "a ticket under a shared TPK must not claim to come from the KMS",
-                ErrorNo::invalid_ticket);
-  }
-  if (owner.state != IdentityState::active) {
-    return deny("mode3_owner", "the issuer of the ticket is suspended", ErrorNo::invalid_ticket);
-  }
-  if (const auto mode3 = rules.get(&PolicyRule::allow_mode3); !mode3.value) {
-    return deny("mode3", "the issuer of the ticket may not issue tickets itself",
-                ErrorNo::invalid_ticket, mode3.rule);
-  }
-  if (auto allowed = check_ticket(rules, ticket); !allowed) {
-    return std::unexpected(allowed.error());
-  }
-  if (auto allowed = check_responders(rules, ticket); !allowed) {
-    return std::unexpected(allowed.error());
-  }
-  if (!ticket.idr_i || !names_uri_of(*ticket.idr_i, owner)) {
-    return deny("mode3_initiator", "the ticket does not name its issuer as the initiator",
-                ErrorNo::invalid_ticket);
-  }
-  if (!ticket.tre) {
-    return deny("mode3_end", "the ticket has no end of validity", ErrorNo::invalid_ticket);
-  }
-  const auto longest = rules.get(&PolicyRule::max_validity);
-  if (ticket.tre->to_wall_time() >
-      issued_at.to_wall_time() + longest.value + settings_.clock_skew) {
-    return deny("mode3_validity", "the ticket is valid for longer than the policy allows",
-                ErrorNo::invalid_ticket, longest.rule);
-  }
-  return {};
-}
-
 std::expected<Resolvable, Denial> Policy::resolve(
     const PolicyBook& book, const mikey::TicketPolicy& ticket, const mikey::Timestamp& issued_at,
     const OpenIdentity* owner, const OpenIdentity& sender, const mikey::Identity& sender_id,
     WallTime now) const {
   if (auto allowed = check_sender(sender); !allowed) return std::unexpected(allowed.error());
-  const EffectivePolicy rules = effective(book, sender);
+  const SharedInForce in_force = in_force_.load();
+  const PolicySettings& settings = in_force->settings;
+  const EffectivePolicy rules = effective(book, sender, in_force);
   if (auto allowed = check_ticket(rules, ticket); !allowed) {
     return std::unexpected(allowed.error());
   }
@@ -286,11 +296,12 @@ std::expected<Resolvable, Denial> Policy::resolve(
     return deny("other_kms", "the ticket names another KMS", ErrorNo::invalid_ticket);
   }
   // A T of the issuer's own choosing must not outlive what counts from T on.
-  if (!issued_at.is_time() || issued_at.to_wall_time() > now + settings_.clock_skew) {
+  if (!issued_at.is_time() || issued_at.to_wall_time() > now + settings.clock_skew) {
     return deny("issued", "the ticket was issued in the future", ErrorNo::invalid_ticket);
   }
   if (owner != nullptr) {
-    if (auto allowed = check_self_issued(effective(book, *owner), ticket, issued_at, *owner);
+    if (auto allowed = check_self_issued(effective(book, *owner, in_force), ticket, issued_at,
+                                         *owner, settings.clock_skew);
         !allowed) {
       return std::unexpected(allowed.error());
     }

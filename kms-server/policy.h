@@ -5,8 +5,10 @@
 // sends a message is judged by its own rules; the issuer of a mode 3 ticket by its own as well.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <expected>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -53,7 +55,10 @@ struct Resolvable {
 
 class Policy {
  public:
-  Policy(PolicySettings settings, mikey::Identity kms);
+  Policy(const PolicySettings& settings, mikey::Identity kms);
+
+  // Other settings, for what is judged from now on. Any thread, beside the others.
+  void configure(const PolicySettings& settings);
 
   // KMS-1. `sender` is authenticated, as `sender_id`. K is set when the grant differs from the
   // wish; TRs, TRe, IDRi and IDRkms are always there.
@@ -73,18 +78,24 @@ class Policy {
 
   // What the rules and the settings come to for `who`. `book` must outlive it.
   EffectivePolicy effective(const PolicyBook& book, const OpenIdentity& who) const {
-    return {book.rules_for(who), fallback_};
+    return effective(book, who, in_force_.load());
   }
 
  private:
-  std::expected<void, Denial> check_self_issued(const EffectivePolicy& effective,
-                                                const mikey::TicketPolicy& ticket,
-                                                const mikey::Timestamp& issued_at,
-                                                const OpenIdentity& owner) const;
+  struct InForce {
+    PolicySettings settings;
+    PolicyBook::NamedRule fallback;  // the settings as a rule; every value is there
+  };
+  using SharedInForce = std::shared_ptr<const InForce>;
 
-  const PolicySettings settings_;
+  static SharedInForce make(const PolicySettings& settings);
+  static EffectivePolicy effective(const PolicyBook& book, const OpenIdentity& who,
+                                   const SharedInForce& in_force) {
+    return {book.rules_for(who), {in_force, &in_force->fallback}};
+  }
+
   const mikey::Identity kms_;
-  const PolicyBook::NamedRule fallback_;  // the settings; every value is there
+  std::atomic<SharedInForce> in_force_;
 };
 
 }  // namespace keystub::kms

@@ -30,9 +30,10 @@ std::vector<const PolicyBook::NamedRule*> PolicyBook::rules_for(const OpenIdenti
   return found;
 }
 
-EffectivePolicy::EffectivePolicy(std::vector<const Rule*> rules, const Rule& fallback)
-    : rules_(std::move(rules)) {
-  rules_.push_back(&fallback);
+EffectivePolicy::EffectivePolicy(std::vector<const Rule*> rules,
+                                 std::shared_ptr<const Rule> fallback)
+    : fallback_(std::move(fallback)), rules_(std::move(rules)) {
+  rules_.push_back(fallback_.get());
 }
 
 }  // namespace keystub::kms

@@ -45,7 +45,7 @@ class EffectivePolicy {
   };
 
   // `fallback` sets every value.
-  EffectivePolicy(std::vector<const Rule*> rules, const Rule& fallback);
+  EffectivePolicy(std::vector<const Rule*> rules, std::shared_ptr<const Rule> fallback);
 
   // The most specific rule.
   const Rule& decider() const noexcept { return *rules_.front(); }
@@ -60,6 +60,7 @@ class EffectivePolicy {
   }
 
  private:
+  std::shared_ptr<const Rule> fallback_;
   std::vector<const Rule*> rules_;  // ends with the fallback
 };
 

@@ -8,10 +8,19 @@ namespace {
 
 // A key, or a section with all its keys. KmsServer::reload() takes them over, main() the log level.
 // Certificates, their keys and revocation lists need no signal: their files are watched.
-constexpr std::string_view kReloadable[] = {
-    "audit.on_failure",        "kek_next.",      "limits.",          "log.level",
-    "pk.certificate",          "pk.crl",         "pk.enabled",       "pk.previous_certificate",
-    "pk.previous_private_key", "pk.private_key", "pk.trust_anchors", "roles."};
+constexpr std::string_view kReloadable[] = {"audit.on_failure",
+                                            "kek_next.",
+                                            "limits.",
+                                            "log.level",
+                                            "pk.certificate",
+                                            "pk.crl",
+                                            "pk.enabled",
+                                            "pk.previous_certificate",
+                                            "pk.previous_private_key",
+                                            "pk.private_key",
+                                            "pk.trust_anchors",
+                                            "policy.",
+                                            "roles."};
 
 bool is_reloadable(std::string_view key) {
   return std::ranges::any_of(kReloadable, [&](std::string_view one) {

@@ -5,6 +5,13 @@
 namespace keystub {
 namespace {
 
+// Looked up once: OpenSSL takes longer to find an algorithm by its name than to hash a block with
+// it. It lives as long as the process.
+const EVP_MD* algorithm() {
+  static const EVP_MD* const sha_256 = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+  return sha_256;
+}
+
 std::unexpected<Error> openssl_failed() {
   return fail(Category::internal, "OpenSSL cannot compute SHA-256; check its configuration");
 }
@@ -14,7 +21,7 @@ std::unexpected<Error> openssl_failed() {
 Result<Sha256Digest> sha256(std::initializer_list<Bytes> parts) {
   thread_local const OpenSslPtr<EVP_MD_CTX> context(EVP_MD_CTX_new());
   Sha256Digest digest{};
-  bool good = context != nullptr && EVP_DigestInit_ex2(context.get(), EVP_sha256(), nullptr) == 1;
+  bool good = context != nullptr && EVP_DigestInit_ex2(context.get(), algorithm(), nullptr) == 1;
   for (const Bytes part : parts) {
     good = good && EVP_DigestUpdate(context.get(), part.data(), part.size()) == 1;
   }
@@ -26,7 +33,7 @@ Result<Sha256Digest> sha256(std::initializer_list<Bytes> parts) {
 
 struct Sha256::Context {
   OpenSslPtr<EVP_MD_CTX> evp{EVP_MD_CTX_new()};
-  bool good = evp != nullptr && EVP_DigestInit_ex2(evp.get(), EVP_sha256(), nullptr) == 1;
+  bool good = evp != nullptr && EVP_DigestInit_ex2(evp.get(), algorithm(), nullptr) == 1;
 };
 
 Sha256::Sha256() : context_(std::make_unique<Context>()) {}

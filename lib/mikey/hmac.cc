@@ -124,12 +124,4 @@ Result<void> Hmac::once(HashContext& borrowed, Hash hash, Bytes key,
   return {};
 }
 
-Result<void> sha_256(Bytes octets, MutableBytes out) {
-  if (EVP_Digest(octets.data(), octets.size(), out.data(), nullptr, algorithm(Hash::sha_256),
-                 nullptr) != 1) {
-    return hash_failed();
-  }
-  return {};
-}
-
 }  // namespace keystub::mikey

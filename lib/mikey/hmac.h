@@ -68,7 +68,4 @@ class Hmac {
   State outer_;
 };
 
-// SHA-256 of `octets`; `out` has 32 octets.
-Result<void> sha_256(Bytes octets, MutableBytes out);
-
 }  // namespace keystub::mikey

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/sha256.h"
 #include "mikey/payload/chain.h"
 #include "mikey/payload/ticket_header.h"
 #include "mikey/protection.h"
@@ -194,8 +195,7 @@ Result<TicketId> ticket_id(const TicketView& ticket) {
 }
 
 Result<TicketId> ticket_id_of_mac(Bytes mac) {
-  std::array<std::uint8_t, 32> digest{};
-  TRY(sha_256(mac, digest));
+  const Sha256Digest digest = TRY(sha256({mac}));
   TicketId id;
   std::ranges::copy_n(digest.begin(), id.size(), id.begin());
   return id;

@@ -26,6 +26,10 @@ void add_names(const grpc::AuthContext& auth, const char* property,
   }
 }
 
+bool proved_who_it_is(const Caller& caller) noexcept {
+  return caller.kind == CallerKind::certificate || caller.kind == CallerKind::unix_peer;
+}
+
 }  // namespace
 
 Caller caller_of(const grpc::ServerContextBase& context, const UnixListener* unix_listener) {
@@ -60,8 +64,8 @@ Caller caller_of(const grpc::ServerContextBase& context, const UnixListener* uni
   return caller;
 }
 
-Guard::Guard(std::vector<MethodRule> rules, const UnixListener* unix_listener)
-    : unix_listener_(unix_listener) {
+Guard::Guard(std::vector<MethodRule> rules, const UnixListener* unix_listener, Denied denied)
+    : unix_listener_(unix_listener), denied_(std::move(denied)) {
   replace(std::move(rules));
 }
 
@@ -76,7 +80,10 @@ void Guard::replace(std::vector<MethodRule> rules) {
 
 Result<Caller> Guard::admit(const grpc::ServerContextBase& context, std::string_view method) const {
   Caller caller = caller_of(context, unix_listener_);
-  TRY(check(caller, method));
+  if (auto allowed = check(caller, method); !allowed) {
+    if (denied_ && proved_who_it_is(caller)) denied_(caller, method, allowed.error());
+    return std::unexpected(std::move(allowed).error());
+  }
   return caller;
 }
 
@@ -94,9 +101,7 @@ Result<void> Guard::check(const Caller& caller, std::string_view method) const {
                                : "this caller may not call this method");
   }
   const auto& wanted = rule->second.names;
-  const bool has_names =
-      caller.kind == CallerKind::certificate || caller.kind == CallerKind::unix_peer;
-  if (has_names && !wanted.empty() &&
+  if (proved_who_it_is(caller) && !wanted.empty() &&
       std::ranges::none_of(caller.names, [&](const std::string& name) {
         return std::ranges::find(wanted, name) != wanted.end();
       })) {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -26,8 +27,14 @@ class UnixListener;
 // Thread-safe.
 class Guard {
  public:
+  // Told of each call that is refused to a caller that proved who it is; what nobody answers for
+  // is not told, so that it fills no audit. On gRPC's threads; must not block.
+  using Denied =
+      std::function<void(const Caller& caller, std::string_view method, const Error& error)>;
+
   // `unix_listener` may be null and must outlive the guard: it knows the uid behind "fd:N".
-  explicit Guard(std::vector<MethodRule> rules, const UnixListener* unix_listener = nullptr);
+  explicit Guard(std::vector<MethodRule> rules, const UnixListener* unix_listener = nullptr,
+                 Denied denied = {});
 
   // Other rules from now on; calls that were admitted go on.
   void replace(std::vector<MethodRule> rules);
@@ -47,6 +54,7 @@ class Guard {
   using Rules = std::map<std::string, MethodRule, std::less<>>;
   std::atomic<std::shared_ptr<const Rules>> rules_;
   const UnixListener* unix_listener_;
+  const Denied denied_;
 };
 
 // What the transport proved about the caller. `unix_listener` may be null.

@@ -63,11 +63,13 @@ class Operation(unittest.TestCase):
         good = self.kms.config.read_text()
         self.kms.config.write_text(
             good.replace("[audit]\n", "[audit]\nmax_size = 4096\n")
-            + "[limits]\nper_identity = 1\n[log]\nlevel = \"debug\"\n")
+            + "[limits]\nper_identity = 1\n[log]\nlevel = \"debug\"\n"
+            + "[policy]\nallow_reuse = false\n")
         self.kms.daemon.popen.send_signal(signal.SIGHUP)
         wait_for_log(self.kms.daemon, "configuration reloaded")
         log = self.kms.daemon.log()
         self.assertRegex(log, r'"setting taken over".*limits\.per_identity')
+        self.assertRegex(log, r'"setting taken over".*policy\.allow_reuse')
         self.assertRegex(log, r'"setting takes effect at the next start".*audit\.max_size')
         codes = [self.request(key).returncode for _ in range(6)]
         self.assertIn(9, codes)
@@ -233,6 +235,11 @@ class Operation(unittest.TestCase):
         self.assertEqual(code, 5)
         self.assertIn("KEK", found["database", "FAULT"]["advice"])
         (data / "kek").write_bytes(kek)
+        good = self.kms.config.read_text()
+        self.kms.config.write_text(good + "[kek_next]\nsource = \"file\"\nfile = \"gone\"\n")
+        code, found = self.findings()
+        self.assertIn("kek_next: key file", found["kek", "FAULT"]["text"])
+        self.kms.config.write_text(good)
         audit = data / "audit.jsonl"
         self.kms.start()
         self.kms.ctl_ok("identity", "create", ALICE)

@@ -30,6 +30,11 @@ def wait_until(condition, seconds=20):
     return done
 
 
+# Who may not call what in test_each_role_does_its_own_and_no_more.
+DENIED = [("mrfc", "PrepareTpk"), ("ue", "CreateIdentity"), ("ue", "PrepareTpk"),
+          ("mrfp", "ListIdentities"), ("mrfp", "CreateIdentity"), ("mrfp", "PrepareTpk")]
+
+
 class KmsPorts(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory(prefix="keystub-ports-")
@@ -83,6 +88,10 @@ class KmsPorts(unittest.TestCase):
                 self.assertEqual(self.ctl(name, "identity", "create",
                                           f"sip:u{number}@example.com").returncode, codes[1])
                 self.assertEqual(self.ctl(name, "tpk", "prepare").returncode, codes[2])
+        denied = {(line["caller"], line["detail"]) for line in self.kms.audit()
+                  if (line["operation"], line["decision"], line["rule"]) == ("call", "refused", "role")}
+        self.assertEqual(denied, {(caller, "/keystub.v1.IdentityAdmin/" + method)
+                                  for caller, method in DENIED})
 
     @unittest.skipUnless(os.geteuid() == 0, "becomes another user")
     def test_a_user_on_the_unix_socket_has_the_role_of_its_uid(self):

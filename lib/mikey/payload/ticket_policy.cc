@@ -236,8 +236,12 @@ Result<TicketPolicy> TicketPolicyView::read(std::string_view message) const {
     if (const auto* id = std::get_if<RoleIdentity>(&payload->value)) {
       Identity identity(id->identity);
       switch (id->role) {
-        case IdRole::kms: TRY(set_once(policy.idr_kms, identity, reader, at, "IDRkms")); break;
-        case IdRole::initiator: TRY(set_once(policy.idr_i, identity, reader, at, "IDRi")); break;
+        case IdRole::kms:
+          TRY(set_once(policy.idr_kms, std::move(identity), reader, at, "IDRkms"));
+          break;
+        case IdRole::initiator:
+          TRY(set_once(policy.idr_i, std::move(identity), reader, at, "IDRi"));
+          break;
         case IdRole::application: policy.idr_app.push_back(std::move(identity)); break;
         case IdRole::responder: policy.idr_r.push_back(std::move(identity)); break;
         case IdRole::psk: break;

@@ -64,7 +64,10 @@ Result<Key> derive_substitute_key(const PrivateKey& key) {
     return rsa_failed();
   }
   Key out(hmac_size(Hash::sha_256));
-  TRY(sha_256(octets.reveal(), out.reveal_mutable()));
+  if (EVP_Digest(octets.reveal().data(), octets.size(), out.reveal_mutable().data(), nullptr,
+                 EVP_sha256(), nullptr) != 1) {
+    return rsa_failed();
+  }
   return out;
 }
 

@@ -39,6 +39,16 @@ TEST_F(PolicyTest, WithoutRulesTheConfigurationDecides) {
   EXPECT_EQ(field("policy"), "configuration");
 }
 
+TEST_F(PolicyTest, ANewConfigurationDecidesFromThenOn) {
+  EXPECT_EQ(validity(), 24h);
+  policy_settings.default_validity = 2h;
+  policy->configure(policy_settings);
+  EXPECT_EQ(validity(), 2h);
+  policy_settings.max_validity = 1h;
+  policy->configure(policy_settings);
+  EXPECT_EQ(validity(), 1h);
+}
+
 TEST_F(PolicyTest, TheMostSpecificRuleThatSetsAValueDecidesIt) {
   const auto with_default = [](PolicyRule rule, std::chrono::milliseconds time) {
     rule.default_validity = time;

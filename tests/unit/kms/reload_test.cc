@@ -14,18 +14,24 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
 TEST(Reload, TellsWhatChangesNowAndWhatWaits) {
-  const std::map<std::string, std::string> before = {
-      {"limits.per_peer", "10"}, {"log.level", "\"info\""}, {"pk.crl", "\"\""},
-      {"pk.threads", "2"},       {"roles.admin", "[]"},     {"tickets.listen", "\"127.0.0.1:1\""}};
+  const std::map<std::string, std::string> before = {{"limits.per_peer", "10"},
+                                                     {"log.level", "\"info\""},
+                                                     {"pk.crl", "\"\""},
+                                                     {"pk.threads", "2"},
+                                                     {"policy.max_keys", "4"},
+                                                     {"roles.admin", "[]"},
+                                                     {"tickets.listen", "\"127.0.0.1:1\""}};
   EXPECT_THAT(compare(before, before).now, IsEmpty());
   auto after = before;
   after["limits.per_peer"] = "20";
   after["pk.crl"] = "\"crl.pem\"";
   after["pk.threads"] = "4";
+  after["policy.max_keys"] = "2";
   after["roles.admin"] = "[\"boss\"]";
   after["tickets.listen"] = "\"127.0.0.1:2\"";
   const ConfigChanges changes = compare(before, after);
-  EXPECT_THAT(changes.now, ElementsAre("limits.per_peer", "pk.crl", "roles.admin"));
+  EXPECT_THAT(changes.now,
+              ElementsAre("limits.per_peer", "pk.crl", "policy.max_keys", "roles.admin"));
   EXPECT_THAT(changes.at_next_start, ElementsAre("pk.threads", "tickets.listen"));
 }
 
