@@ -140,10 +140,11 @@ Result<AuthKey> derive_initiator_data_key(const Suite& suite, const Mpk& mpkr) {
 }
 
 Result<MpkPair> derive_mpk_pair(PrfFunc func, const Mpk& mpk, Bytes rand) {
+  const Prf inkey = TRY(Prf::keyed(func, mpk.reveal()));
   Result<MpkPair> pair(std::in_place);
   Label label = Label::mpk(KeyConstant::mpki, rand);
-  pair->mpki = TRY(derive_once<Mpk>(func, mpk.reveal(), label, mpk.size()));
-  pair->mpkr = TRY(derive_once<Mpk>(func, mpk.reveal(), label.with(KeyConstant::mpkr), mpk.size()));
+  pair->mpki = TRY(derive<Mpk>(inkey, label, mpk.size()));
+  pair->mpkr = TRY(derive<Mpk>(inkey, label.with(KeyConstant::mpkr), mpk.size()));
   return pair;
 }
 

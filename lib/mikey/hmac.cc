@@ -69,12 +69,22 @@ bool add(EVP_MD_CTX* context, std::initializer_list<Bytes> parts) {
 
 }  // namespace
 
+struct HashContext::OfThread {
+  const OpenSslPtr<EVP_MD_CTX> context{EVP_MD_CTX_new()};
+  unsigned borrowers = 0;
+};
+
 HashContext::HashContext() {
-  thread_local const OpenSslPtr<EVP_MD_CTX> of_this_thread(EVP_MD_CTX_new());
-  context_ = of_this_thread.get();
+  thread_local OfThread of_this_thread;
+  of_thread_ = &of_this_thread;
+  ++of_thread_->borrowers;
 }
 
-HashContext::~HashContext() { EVP_MD_CTX_reset(context_); }
+HashContext::~HashContext() {
+  if (--of_thread_->borrowers == 0) EVP_MD_CTX_reset(of_thread_->context.get());
+}
+
+EVP_MD_CTX* HashContext::get() const noexcept { return of_thread_->context.get(); }
 
 void Hmac::FreeState::operator()(EVP_MD_CTX* state) const noexcept { EVP_MD_CTX_free(state); }
 
@@ -97,7 +107,7 @@ Result<Hmac> Hmac::keyed(Hash hash, Bytes key) {
 // H(K XOR opad, H(K XOR ipad, parts)).
 Result<void> Hmac::compute(HashContext& borrowed, std::initializer_list<Bytes> parts,
                            MutableBytes out) const {
-  EVP_MD_CTX* const context = borrowed.context_;
+  EVP_MD_CTX* const context = borrowed.get();
   unsigned int size = 0;
   if (context == nullptr || EVP_MD_CTX_copy_ex(context, inner_.get()) != 1 ||
       !add(context, parts) || EVP_DigestFinal_ex(context, out.data(), &size) != 1 ||
@@ -113,7 +123,7 @@ Result<void> Hmac::once(HashContext& borrowed, Hash hash, Bytes key,
                         std::initializer_list<Bytes> parts, MutableBytes out) {
   TRY(check_key(key));
   KeyBlock block(key);
-  EVP_MD_CTX* const context = borrowed.context_;
+  EVP_MD_CTX* const context = borrowed.get();
   unsigned int size = 0;
   if (context == nullptr || !begin(context, hash, block.inner()) || !add(context, parts) ||
       EVP_DigestFinal_ex(context, out.data(), &size) != 1 || !begin(context, hash, block.outer()) ||

@@ -18,8 +18,8 @@ inline constexpr std::size_t kMaxHmacSize = 32;
 constexpr std::size_t hmac_size(Hash hash) noexcept { return hash == Hash::sha_1 ? 20 : 32; }
 
 // What hashes are computed in, one after the other: borrowed from this thread, so that it is not
-// made anew for each. Nothing of a key is left in it: OpenSSL wipes what it holds when the borrower
-// is done.
+// made anew for each. Whoever computes many holds it around them all: those inside borrow the same.
+// Nothing of a key is left in it: OpenSSL wipes what it holds when the last borrower is done.
 class HashContext {
  public:
   HashContext();
@@ -29,8 +29,11 @@ class HashContext {
 
  private:
   friend class Hmac;
+  struct OfThread;
 
-  EVP_MD_CTX* context_;  // null when OpenSSL has no memory for it
+  EVP_MD_CTX* get() const noexcept;  // null when OpenSSL has no memory for it
+
+  OfThread* of_thread_;
 };
 
 // A key that is ready for HMAC: the hash as it stands after K XOR ipad and after K XOR opad. Keying

@@ -21,7 +21,7 @@ class Prf {
   // Fills `outkey` with PRF(inkey, label).
   Result<void> derive(Bytes label, MutableBytes outkey) const;
 
-  // The same with a key that is good for one derivation or two: faster than to key a PRF with it.
+  // The same with a key that is good for one derivation: faster than to key a PRF with it.
   static Result<void> derive_once(PrfFunc func, Bytes inkey, Bytes label, MutableBytes outkey);
 
  private:

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "mikey/hmac.h"
 #include "mikey/sender_proof.h"
 
 namespace keystub::mikey {
@@ -192,6 +193,7 @@ Result<ReceivedRequest> ReceivedRequest::parse(Bytes request_init) {
 Result<AuthenticatedRequest> ReceivedRequest::authenticate(const Prepared<Psk>& psk,
                                                            const Identity& initiator,
                                                            const Identity& kms) const {
+  const HashContext around_all_hashes;
   SharedPrf key = TRY(verify_proof(init_->message, initiator, kms, psk));
   return AuthenticatedRequest(init_, std::move(key), kms);
 }
@@ -206,6 +208,7 @@ Result<AuthenticatedRequest> ReceivedRequest::authenticate(const PkAuthenticatio
 Result<AuthenticatedRequest::Grant> AuthenticatedRequest::grant(
     const Environment& env, TicketPolicy granted, const std::vector<KeyWish>& wishes,
     const TicketProtection& protection) const {
+  const HashContext around_all_hashes;
   const Suite& suite = sending_suite(env, message().header.prf);
   granted.keys.clear();  // [6043-6.10-32]
   const TicketKeys keys = TRY(make_ticket_keys(env.random, suite, wishes, protection.key.size()));

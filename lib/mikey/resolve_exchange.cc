@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "mikey/hmac.h"
 #include "mikey/initiator_data.h"
 #include "mikey/sender_proof.h"
 
@@ -132,6 +133,7 @@ Result<ReceivedResolve> ReceivedResolve::parse(Bytes resolve_init) {
 Result<AuthenticatedResolve> ReceivedResolve::authenticate(const Prepared<Psk>& psk,
                                                            const Identity& responder,
                                                            const Identity& kms) const {
+  const HashContext around_all_hashes;
   SharedPrf key = TRY(verify_proof(init_->message, responder, kms, psk));
   return AuthenticatedResolve(init_, std::move(key), kms);
 }
@@ -144,6 +146,7 @@ Result<AuthenticatedResolve> ReceivedResolve::authenticate(const PkAuthenticatio
 }
 
 Result<OpenedResolve> AuthenticatedResolve::open(const Prepared<Tpk>& tpk) const {
+  const HashContext around_all_hashes;
   const TicketView& ticket = *message().ticket;
   const Suite& suite = suite_of(message().header.prf);
   OpenedTicket opened = TRY(open_ticket(ticket, init_->ticket_data, tpk, message().name()));
@@ -165,6 +168,7 @@ Result<ByteVector> AuthenticatedResolve::refuse(const Environment& env,
 }
 
 Result<ByteVector> OpenedResolve::respond(const Environment& env, const Identity& responder) const {
+  const HashContext around_all_hashes;
   const Suite& suite = sending_suite(env, message().header.prf);
   const std::uint32_t csb_id = message().header.csb_id;
   const bool forking = policy().flags.has(TicketFlag::i_forking);
