@@ -146,6 +146,7 @@ std::vector<std::string> SessionStore::cut_by(const KeyRevocation& revocation) c
   }
   std::ranges::sort(found, {}, &Session::order);
   std::vector<std::string> out;
+  out.reserve(found.size());
   for (const Session* session : found) out.push_back(session->status.session_id);
   return out;
 }

@@ -113,11 +113,11 @@ Result<void> BulkCommands::import_file() {
                            {"without_keys", summary.without_keys},
                            {"batches", summary.batches}};
   if (!dry_run_) {
-    rows.push_back({"created", summary.created});
-    rows.push_back({"skipped", summary.skipped});
-    rows.push_back({"done_before", summary.done_before});
+    rows.emplace_back("created", summary.created);
+    rows.emplace_back("skipped", summary.skipped);
+    rows.emplace_back("done_before", summary.done_before);
   }
-  rows.push_back({"seconds", seconds_since(begin, session_.clock)});
+  rows.emplace_back("seconds", seconds_since(begin, session_.clock));
   print_rows(session_.out, session_.format(), rows);
   if (!dry_run_ && summary.done_before == summary.identities) {
     std::cerr << "kmsctl: this file was imported before; --restart imports it again\n";
