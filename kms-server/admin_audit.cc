@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <future>
-
 #include "kms-server/identity_uri.h"
 
 namespace keystub::kms {
@@ -22,10 +20,7 @@ Result<void> AdminAudit::record(const rpc::Caller& caller, std::string_view oper
   line.detail = std::string(detail.substr(0, kMaxUriSize));
   line.ticket_id = std::string(ticket_id);
   if (refused != nullptr) line.reason = refused->text();
-  auto written = std::make_shared<std::promise<Result<void>>>();
-  auto waiting = written->get_future();
-  audit_.append(line, [written](Result<void> result) { written->set_value(std::move(result)); });
-  return waiting.get();
+  return audit_.append_and_wait(line);
 }
 
 }  // namespace keystub::kms
