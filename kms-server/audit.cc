@@ -58,7 +58,7 @@ std::string to_json(const AuditRecord& record) {
 AuditMetrics::AuditMetrics(service::Metrics& metrics)
     : lines(metrics.counter("audit_lines_total", "Lines written to the audit file.")),
       failed(metrics.counter("audit_failures_total", "Decisions that could not be audited.")),
-      waiting(metrics.gauge("audit_waiting", "Decisions that wait for the audit file.")),
+      waiting(metrics.gauge("audit_waiting", "Decisions whose caller waits for the audit.")),
       file_size(metrics.gauge("audit_file_bytes", "Size of the audit file.")) {}
 
 Result<std::unique_ptr<Audit>> Audit::open(const AuditOptions& options,

@@ -85,7 +85,7 @@ struct AuditMetrics {
 
   service::Counter lines;    // written
   service::Counter failed;   // decisions that could not be written
-  service::Gauge waiting;    // for the disk
+  service::Gauge waiting;    // callers that are not told yet
   service::Gauge file_size;  // octets
 };
 
