@@ -365,7 +365,10 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
     auto opened = proven_resolve_->open(tpk_->key);
     if (!opened) return refuse_tpk(opened.error().describe());
     opened_.emplace(std::move(*opened));
-    record_.ticket_id = to_hex(opened_->ticket_id());
+    const auto id = mikey::ticket_id_of_mac(opened_->ticket_mac());
+    if (!id) return refuse("ticket", id.error());
+    ticket_id_ = *id;
+    record_.ticket_id = to_hex(ticket_id_);
     return Step::next;
   }
 
@@ -399,7 +402,9 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
     auto answer = proven_request_->grant(environment(), std::move(granted->policy), granted->keys,
                                          {tpk_->key, to_string(Bytes(tpk_->id)), settings_.thdr});
     if (!answer) return refuse("grant", answer.error());
-    record_.ticket_id = to_hex(answer->ticket_id);
+    const auto id = mikey::ticket_id_of_mac(answer->ticket_mac);
+    if (!id) return refuse("grant", id.error());
+    record_.ticket_id = to_hex(*id);
     handler_.counters_->issued.add();
     return finish("granted", std::move(answer->message));
   }
@@ -430,7 +435,7 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
   std::optional<Revoked> revoked_by() const {
     const WallTime issued_at = opened_->issued_at().to_wall_time();
     const bool from_kms = owner_ == nullptr;
-    if (const auto rule = parts_.revocations.find(opened_->ticket_id(), issued_at, from_kms)) {
+    if (const auto rule = parts_.revocations.find(ticket_id_, issued_at, from_kms)) {
       return Revoked{*rule, *rule == "epoch" ? "the ticket is from before the time up to which all "
                                                "tickets are revoked"
                                              : "the ticket itself is revoked"};
@@ -625,6 +630,7 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
   std::shared_ptr<const OpenTpk> tpk_;
   std::shared_ptr<const OpenIdentity> owner_;  // of a shared TPK
   std::optional<mikey::OpenedResolve> opened_;
+  mikey::TicketId ticket_id_{};                    // of the opened one
   std::shared_ptr<const OpenIdentity> initiator_;  // of a ticket of ours; null: there is none
   std::shared_ptr<const PolicyBook> book_;
 };

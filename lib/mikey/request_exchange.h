@@ -76,7 +76,7 @@ class AuthenticatedRequest {
   // the message's T.
   struct Grant {
     ByteVector message;
-    TicketId ticket_id;
+    ByteVector ticket_mac;  // of the ticket's V: ticket_id_of_mac() makes its name of it
   };
   Result<Grant> grant(const Environment& env, TicketPolicy granted,
                       const std::vector<KeyWish>& keys, const TicketProtection& protection) const;

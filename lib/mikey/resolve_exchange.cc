@@ -155,8 +155,7 @@ Result<OpenedResolve> AuthenticatedResolve::open(const Prepared<Tpk>& tpk) const
   if (init_->policy.flags.has(TicketFlag::i_forking)) {
     TRY(verify_initiator_data(suite, ticket, opened.mpkr, message()));  // [6043-4.2.3.4-02]
   }
-  const TicketId id = TRY(ticket_id_of_mac(init_->ticket_data.mac));
-  return OpenedResolve(init_, std::move(opened), id, key_, kms_);
+  return OpenedResolve(init_, std::move(opened), key_, kms_);
 }
 
 Result<ByteVector> AuthenticatedResolve::refuse(const Environment& env,

@@ -73,7 +73,8 @@ class OpenedResolve {
   // The ticket's policy, now trustworthy.
   const TicketPolicy& policy() const noexcept { return init_->policy; }
   const Timestamp& issued_at() const noexcept { return ticket_.issued_at; }
-  const TicketId& ticket_id() const noexcept { return ticket_id_; }
+  // Of the ticket's V: ticket_id_of_mac() makes its name of it.
+  Bytes ticket_mac() const noexcept { return init_->ticket_data.mac; }
 
   // RESOLVE_RESP for `responder`, the individual that answered; with key forking the keys are
   // bound to it (draws RANDRkms). Reads the clock for T.
@@ -83,17 +84,15 @@ class OpenedResolve {
 
  private:
   friend class AuthenticatedResolve;
-  OpenedResolve(std::shared_ptr<const ResolveInit> init, OpenedTicket ticket, TicketId id,
-                SharedPrf key, Identity kms)
+  OpenedResolve(std::shared_ptr<const ResolveInit> init, OpenedTicket ticket, SharedPrf key,
+                Identity kms)
       : init_(std::move(init)),
         ticket_(std::move(ticket)),
-        ticket_id_(id),
         key_(std::move(key)),
         kms_(std::move(kms)) {}
 
   std::shared_ptr<const ResolveInit> init_;
   OpenedTicket ticket_;
-  TicketId ticket_id_;
   SharedPrf key_;  // with the exchange key
   Identity kms_;
 };

@@ -183,7 +183,7 @@ class Play {
                                     authenticated.wish().keys, protection(data))
                              .value();
     EXPECT_EQ(to_hex(granted.message), to_hex(expected_resp));
-    EXPECT_EQ(granted.ticket_id, ticket_id(*resp.ticket).value());
+    EXPECT_EQ(ticket_id_of_mac(granted.ticket_mac).value(), ticket_id(*resp.ticket).value());
     expect_error("ERROR_about_REQUEST_INIT",
                  [&](const Refusal& refusal) { return authenticated.refuse(env_, refusal); });
     expect_error("ERROR_about_REQUEST_RESP",
