@@ -12,7 +12,7 @@ namespace {
 std::shared_ptr<grpc::Channel> open(const std::string& target,
                                     const std::shared_ptr<grpc::ChannelCredentials>& credentials,
                                     const ChannelOptions& options, const char* authority) {
-  keep_library();
+  prepare_library();
   grpc::ChannelArguments arguments;
   // gRPC would send the same bytes again, and MIKEY refuses those as a replay.
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);

@@ -2,6 +2,7 @@
 #include "rpc/guard.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include <google/protobuf/descriptor.h>
@@ -16,13 +17,24 @@ namespace {
 
 constexpr std::string_view kUidName = "uid:";
 
-void add_names(const grpc::AuthContext& auth, const char* property,
-               std::vector<std::string>& names) {
-  for (const grpc::string_ref& value : auth.FindPropertyValues(property)) {
-    std::string name(value.data(), value.size());
-    // What only the kernel may say about a caller (UnixListener).
-    if (name.starts_with(kUidName)) continue;
-    if (std::ranges::find(names, name) == names.end()) names.push_back(std::move(name));
+// Where a certificate's names are, in the order of Caller::names.
+constexpr std::array<std::string_view, 6> kNameProperties = {
+    GRPC_PEER_URI_PROPERTY_NAME, GRPC_PEER_DNS_PROPERTY_NAME, GRPC_PEER_EMAIL_PROPERTY_NAME,
+    GRPC_PEER_IP_PROPERTY_NAME,  GRPC_X509_SAN_PROPERTY_NAME, GRPC_X509_CN_PROPERTY_NAME};
+
+std::string_view text_of(const grpc::string_ref& text) noexcept {
+  return {text.data(), text.size()};
+}
+
+void add_names(const grpc::AuthContext& auth, std::vector<std::string>& names) {
+  for (const std::string_view property : kNameProperties) {
+    for (const auto& [key, value] : auth) {
+      if (text_of(key) != property) continue;
+      const std::string_view name = text_of(value);
+      // What only the kernel may say about a caller (UnixListener).
+      if (name.starts_with(kUidName)) continue;
+      if (std::ranges::find(names, name) == names.end()) names.emplace_back(name);
+    }
   }
 }
 
@@ -36,23 +48,23 @@ Caller caller_of(const grpc::ServerContextBase& context, const UnixListener* uni
   Caller caller;
   caller.address = context.peer();
   caller.trace_id = trace_id_of(context);
+  bool tls = false;
+  bool certificate = false;
   const auto auth = context.auth_context();
-  const auto transport = auth == nullptr
-                             ? std::vector<grpc::string_ref>{}
-                             : auth->FindPropertyValues(GRPC_TRANSPORT_SECURITY_TYPE_PROPERTY_NAME);
-  const bool tls = !transport.empty() && (transport.front() == GRPC_SSL_TRANSPORT_SECURITY_TYPE ||
-                                          transport.front() == GRPC_TLS_TRANSPORT_SECURITY_TYPE);
+  if (auth != nullptr) {
+    for (const auto& [key, value] : *auth) {
+      const std::string_view property = text_of(key);
+      tls = tls || (property == GRPC_TRANSPORT_SECURITY_TYPE_PROPERTY_NAME &&
+                    (text_of(value) == GRPC_SSL_TRANSPORT_SECURITY_TYPE ||
+                     text_of(value) == GRPC_TLS_TRANSPORT_SECURITY_TYPE));
+      // The certificate itself is the proof: it is there only when the handshake verified it.
+      certificate = certificate || property == GRPC_X509_PEM_CERT_PROPERTY_NAME;
+    }
+  }
   if (tls) {
-    add_names(*auth, GRPC_PEER_URI_PROPERTY_NAME, caller.names);
-    add_names(*auth, GRPC_PEER_DNS_PROPERTY_NAME, caller.names);
-    add_names(*auth, GRPC_PEER_EMAIL_PROPERTY_NAME, caller.names);
-    add_names(*auth, GRPC_PEER_IP_PROPERTY_NAME, caller.names);
-    add_names(*auth, GRPC_X509_SAN_PROPERTY_NAME, caller.names);
-    add_names(*auth, GRPC_X509_CN_PROPERTY_NAME, caller.names);
-    // The certificate itself is the proof: it is there only when the handshake verified it.
-    caller.kind = auth->FindPropertyValues(GRPC_X509_PEM_CERT_PROPERTY_NAME).empty()
-                      ? CallerKind::anonymous_tls
-                      : CallerKind::certificate;
+    // Without a certificate there is nothing to read names from.
+    if (certificate) add_names(*auth, caller.names);
+    caller.kind = certificate ? CallerKind::certificate : CallerKind::anonymous_tls;
     return caller;
   }
   if (unix_listener != nullptr) {

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <utility>
 
+#include <absl/synchronization/mutex.h>
 #include <grpc/support/log.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/generic/generic_stub.h>
@@ -38,9 +39,11 @@ struct Keeper {
 
 }  // namespace
 
-void keep_library() {
-  // Never freed: that is what it is for.
-  [[maybe_unused]] static const Keeper* const kept = new Keeper;
+void prepare_library() {
+  [[maybe_unused]] static const Keeper* const kept = [] {
+    absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+    return new Keeper;  // never freed: that is what it is for
+  }();
 }
 
 void route_library_log(std::function<void(LibrarySeverity, std::string_view)> sink) {

@@ -9,11 +9,16 @@
 
 namespace keystub::rpc {
 
-// Keeps gRPC, and the queue whose threads run our callbacks, until the process is gone; every
-// channel and server opened here calls it. gRPC 1.51 takes that queue down with the last channel,
-// and where a callback drops that channel the queue's thread waits for itself, goes on with what
-// was freed, and ends the process with SIGABRT. Any thread, any number of times.
-void keep_library();
+// Every channel and server opened here calls it first. Any thread, any number of times.
+//
+// It keeps gRPC, and the queue whose threads run our callbacks, until the process is gone.
+// gRPC 1.51 takes that queue down with the last channel, and where a callback drops that channel
+// the queue's thread waits for itself, goes on with what was freed, and ends the process with
+// SIGABRT.
+//
+// It switches off abseil's search for deadlocks, a tool for debugging that Debian's build has on:
+// each lock of gRPC's would take a lock of the whole process.
+void prepare_library();
 
 enum class LibrarySeverity : std::uint8_t { debug, info, error };
 

@@ -71,7 +71,7 @@ bool Drain::wait_empty(std::chrono::milliseconds time) {
 }
 
 Result<std::unique_ptr<Server>> Server::start(const ServerOptions& options) {
-  keep_library();
+  prepare_library();
   grpc::EnableDefaultHealthCheckService(options.health);
   grpc::ServerBuilder builder;
   // A second server on the same port is a mistake, not a way to share load.

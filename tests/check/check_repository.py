@@ -81,7 +81,9 @@ FOREIGN_HEADERS = [
     (r"(fmt|nlohmann)/", ALL - {"base", "mikey"}, "base and mikey stand on the standard library"),
     (r"(grpc|grpcpp|grpc\+\+)/", ALL - GRPC_FREE - {"proto"}, "this room is free of gRPC"),
     (r"google/protobuf/", ALL - GRPC_FREE - {"proto"}, "this room is free of protobuf"),
-    (r"absl/", set(), "Debian builds Abseil with a string_view of its own"),
+    (r"absl/synchronization/mutex\.h", {"rpc"}, "how gRPC locks is a matter of lib/rpc"),
+    (r"absl/(?!synchronization/mutex\.h)", set(),
+     "Debian builds Abseil with a string_view of its own"),
     (r"sys/(socket|epoll|un|eventfd)\.h|netinet/|netdb\.h|poll\.h",
      {"service", "rpc", "kms-server", "mrfp-agent", "ue-agent", "mrfc-agent"},
      "sockets belong to the daemons, lib/service and lib/rpc"),
@@ -99,6 +101,8 @@ FOREIGN_LINKS = [
     (r"gRPC::.*|protobuf::.*", {"proto", "rpc", "kms-server", "kms-client", "kmsctl", "mrfc-agent",
                                 "mrfp-agent", "ue-agent"}),
     (r"dl", {"kms-server"}),
+    (r"PkgConfig::JEMALLOC", {"kms-server"}),
+    (r"absl::synchronization", {"rpc"}),
     (r"Threads::Threads", ALL),
 ]
 

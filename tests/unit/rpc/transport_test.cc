@@ -496,7 +496,7 @@ TEST(TraceId, IsBoundedAndPlain) {
 }
 
 TEST(Library, HandsOutWhatGrpcSaysAndPrintsWhyItAborts) {
-  keep_library();  // it is silent before it starts
+  prepare_library();  // it is silent before it starts
   static std::string said;
   route_library_log([](LibrarySeverity, std::string_view text) { said = text; });
   ::testing::internal::CaptureStderr();
@@ -508,7 +508,7 @@ TEST(Library, HandsOutWhatGrpcSaysAndPrintsWhyItAborts) {
             "gRPC: assertion failed: empty (engine.cc:34)\n");
 }
 
-// Without keep_library() half of the runs of this test end with gRPC 1.51 in SIGABRT.
+// Without prepare_library() half of the runs of this test end with gRPC 1.51 in SIGABRT.
 TEST(Library, ACallbackMayDropTheLastChannel) {
   struct Call {
     grpc::GenericStub stub{open_plaintext_channel("127.0.0.1:1", {})};
