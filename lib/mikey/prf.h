@@ -1,7 +1,9 @@
 // The pseudo-random functions MIKEY-1 (RFC 3830 4.1.2) and PRF-HMAC-SHA-256 (RFC 6043 6.1).
 #pragma once
 
+#include <atomic>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <vector>
 
@@ -37,9 +39,10 @@ using SharedPrf = std::shared_ptr<const Prf>;
 Result<SharedPrf> share_prf(PrfFunc func, Bytes inkey);
 
 // A key that protects many messages, such as a pre-shared key or a TPK, with the PRF of the 256-bit
-// suite keyed once for all of them. Keying takes as long as an HMAC. Any key is taken where a
-// prepared one is wanted. Copies share it; it is wiped with the last one.
-// Threads: const use from several at once.
+// suite keyed once for all of them. Keying takes as long as an HMAC, and the keyed PRF four times
+// the memory of the key; so it is kept from the second use on: many keys are used once. Any key is
+// taken where a prepared one is wanted. Copies share it; it is wiped with the last one. Threads:
+// const use from several at once.
 template <class Key>
 class Prepared {
  public:
@@ -52,23 +55,35 @@ class Prepared {
   std::size_t size() const noexcept { return state_ == nullptr ? 0 : state_->key.size(); }
   Result<SharedPrf> prf(PrfFunc func) const {
     if (state_ == nullptr) return share_prf(func, {});
-    if (func == PrfFunc::hmac_sha_256 && state_->hmac_sha_256) {
-      return SharedPrf(state_, &*state_->hmac_sha_256);
+    if (func == PrfFunc::hmac_sha_256) {
+      if (const Prf* const kept = state_->kept()) return SharedPrf(state_, kept);
     }
     return share_prf(func, state_->key.reveal());
   }
 
  private:
-  struct State {
-    explicit State(Key&& taken) : key(std::move(taken)) {
-      if (auto prf = Prf::keyed(PrfFunc::hmac_sha_256, key.reveal())) {
-        hmac_sha_256.emplace(std::move(*prf));
-      }
+  class State {
+   public:
+    explicit State(Key&& taken) : key(std::move(taken)) {}
+
+    // Null at the first use.
+    const Prf* kept() {
+      if (!used_.exchange(true, std::memory_order_relaxed)) return nullptr;
+      std::call_once(keyed_, [this] {
+        auto prf = Prf::keyed(PrfFunc::hmac_sha_256, key.reveal());
+        if (prf) hmac_sha_256_ = std::make_unique<const Prf>(std::move(*prf));
+      });
+      return hmac_sha_256_.get();
     }
-    Key key;
-    std::optional<Prf> hmac_sha_256;
+
+    const Key key;
+
+   private:
+    std::atomic<bool> used_{false};
+    std::once_flag keyed_;
+    std::unique_ptr<const Prf> hmac_sha_256_;
   };
-  std::shared_ptr<const State> state_;
+  std::shared_ptr<State> state_;
 };
 
 }  // namespace keystub::mikey

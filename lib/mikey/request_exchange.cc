@@ -171,9 +171,10 @@ Result<GrantedTicket> issue_ticket(const Environment& env, TicketPolicy policy, 
 }
 
 Result<ReceivedRequest> ReceivedRequest::parse(Bytes request_init) {
-  auto init = std::make_shared<RequestInit>();
-  Message& message = init->message;
-  message = TRY(Message::parse(request_init));
+  return from(TRY(Message::parse(request_init)));
+}
+
+Result<ReceivedRequest> ReceivedRequest::from(const Message& message) {
   TRY(require_type(
       message, is_pk_variant(message) ? DataType::request_init_pk : DataType::request_init_psk));
   TRY(require_empty_map(message));
@@ -182,12 +183,11 @@ Result<ReceivedRequest> ReceivedRequest::parse(Bytes request_init) {
   const TicketPolicyView tp = TRY(require(message.tp, message, "TP", "RFC 6043 4.2.1.1"));
   TRY(require_one_suite(message));
   if (is_pk_variant(message)) TRY(check_pk_payloads(message));
-  TicketPolicy& wish = init->wish;
-  wish = TRY(tp.read(message.name()));
+  TicketPolicy wish = TRY(tp.read(message.name()));
   const Place at_tp = message.place("TP", "RFC 6043 6.10", tp.tp_data.data());
   // [6043-6.10-16]
   TRY(at(at_tp, wish.flags.with(TicketFlag::k_changed, false).check()));  // K is ignored in a TP
-  return ReceivedRequest(std::move(init));
+  return ReceivedRequest(std::make_shared<RequestInit>(message, std::move(wish)));
 }
 
 Result<AuthenticatedRequest> ReceivedRequest::authenticate(const Prepared<Psk>& psk,

@@ -103,6 +103,8 @@ class ReceivedRequest {
   // message().header): payloads missing, suites mixed, contradicting flags, an envelope key that is
   // to be cached. Whether T is fresh, and of a type that can be, is for the caller to check.
   static Result<ReceivedRequest> parse(Bytes request_init);
+  // The same of a message that is parsed already.
+  static Result<ReceivedRequest> from(const Message& message);
 
   const Message& message() const noexcept { return init_->message; }
   const TicketPolicy& wish() const noexcept { return init_->wish; }

@@ -113,9 +113,10 @@ Result<ResolvedTicket> TicketResolve::finish(Bytes resolve_resp, ErrorsTaken err
 }
 
 Result<ReceivedResolve> ReceivedResolve::parse(Bytes resolve_init) {
-  auto init = std::make_shared<ResolveInit>();
-  Message& message = init->message;
-  message = TRY(Message::parse(resolve_init));
+  return from(TRY(Message::parse(resolve_init)));
+}
+
+Result<ReceivedResolve> ReceivedResolve::from(const Message& message) {
   TRY(require_type(
       message, is_pk_variant(message) ? DataType::resolve_init_pk : DataType::resolve_init_psk));
   TRY(require_empty_map(message));
@@ -124,10 +125,10 @@ Result<ReceivedResolve> ReceivedResolve::parse(Bytes resolve_init) {
   const TicketView ticket = TRY(require(message.ticket, message, "TICKET", "RFC 6043 4.2.3.1"));
   TRY(require_one_suite(message));
   if (is_pk_variant(message)) TRY(check_pk_payloads(message));
-  init->policy = TRY(ticket.policy.read(message.name()));
-  TRY(at(message.place("TICKET", "RFC 6043 6.10", ticket.body.data()), init->policy.flags.check()));
-  init->ticket_data = TRY(parse_ticket_data(ticket, message.name()));
-  return ReceivedResolve(std::move(init));
+  TicketPolicy policy = TRY(ticket.policy.read(message.name()));
+  TRY(at(message.place("TICKET", "RFC 6043 6.10", ticket.body.data()), policy.flags.check()));
+  const TicketDataView data = TRY(parse_ticket_data(ticket, message.name()));
+  return ReceivedResolve(std::make_shared<ResolveInit>(message, std::move(policy), data));
 }
 
 Result<AuthenticatedResolve> ReceivedResolve::authenticate(const Prepared<Psk>& psk,

@@ -126,6 +126,8 @@ class ReceivedResolve {
   // Refuses what can be neither a RESOLVE_INIT_PSK nor a RESOLVE_INIT_PK (the type is in
   // message().header). Whether T is fresh, and of a type that can be, is for the caller to check.
   static Result<ReceivedResolve> parse(Bytes resolve_init);
+  // The same of a message that is parsed already.
+  static Result<ReceivedResolve> from(const Message& message);
 
   const Message& message() const noexcept { return init_->message; }
   const TicketPolicy& claimed_policy() const noexcept { return init_->policy; }

@@ -38,22 +38,15 @@ std::vector<std::size_t> hmac_sizes(const KmsCalls& calls) {
 }
 
 // An HMAC is a digest of its input and one of that digest. Where the key was not ready, a block
-// with the key comes first in both. The id of the ticket is a digest of a MAC alone.
+// with the key comes first in both.
 std::vector<std::size_t> hmac_sizes(const OpenSslRecorder::Calls& calls) {
   std::vector<std::size_t> sizes;
-  std::size_t ticket_ids = 0;
-  for (std::size_t i = 0; i < calls.digests.size();) {
-    const std::size_t outer = i + 1 < calls.digests.size() ? calls.digests[i + 1] : 0;
-    if (outer == kHash || outer == kHash + kBlock) {
-      sizes.push_back(calls.digests[i] - (outer - kHash));
-      i += 2;
-    } else {
-      EXPECT_EQ(calls.digests[i], kHash);
-      ++ticket_ids;
-      ++i;
-    }
+  EXPECT_EQ(calls.digests.size() % 2, 0U);
+  for (std::size_t i = 0; i + 1 < calls.digests.size(); i += 2) {
+    const std::size_t outer = calls.digests[i + 1];
+    EXPECT_TRUE(outer == kHash || outer == kHash + kBlock) << outer;
+    sizes.push_back(calls.digests[i] - (outer - kHash));
   }
-  EXPECT_EQ(ticket_ids, 1U);
   return sorted(sizes);
 }
 
@@ -119,10 +112,26 @@ void expect_no_allocation(const char* what, Derivation derivation) {
   EXPECT_EQ(allocations, 0U) << what;
 }
 
-// Of the keys that are good for many messages, the 256-bit suite's PRF is prepared.
+// Of the keys that are good for many messages, the 256-bit suite's PRF is kept from the second use
+// on.
+TEST(Prepared, KeepsThePrfOfAKeyThatIsUsedAgain) {
+  const Prepared<Tpk> tpk{Tpk(ByteVector(32, 7))};
+  const SharedPrf first = tpk.prf(PrfFunc::hmac_sha_256).value();
+  const SharedPrf second = tpk.prf(PrfFunc::hmac_sha_256).value();
+  EXPECT_NE(first, second);
+  EXPECT_EQ(tpk.prf(PrfFunc::hmac_sha_256).value(), second);
+  EXPECT_NE(tpk.prf(PrfFunc::mikey_1).value(), tpk.prf(PrfFunc::mikey_1).value());
+  std::array<ByteVector, 2> derived{ByteVector(32), ByteVector(32)};
+  ASSERT_TRUE(first->derive(as_bytes("label"), derived[0]).has_value());
+  ASSERT_TRUE(second->derive(as_bytes("label"), derived[1]).has_value());
+  EXPECT_EQ(derived[0], derived[1]);
+}
+
 TEST(Derivation, AllocatesNothing) {
   const ByteVector rand(32, 7);
   const Prepared<Tpk> tpk{Tpk(rand)};
+  ASSERT_TRUE(tpk.prf(PrfFunc::hmac_sha_256).has_value());  // used before
+  ASSERT_TRUE(tpk.prf(PrfFunc::hmac_sha_256).has_value());
   const Identity bob = Identity::uri("sip:bob@example.com");
   expect_no_allocation("keys of a ticket",
                        [&] { return derive_ticket_keys(kSuite256, tpk, rand); });
