@@ -3,29 +3,42 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <future>
 
 namespace keystub::kms {
 namespace {
 
+constexpr std::size_t kUsualOctets = 512;  // of a line
+
+// Bringing lines to the disk takes as long for fifty as for one: when many come, the writer lets
+// some more come before it takes them.
+constexpr std::size_t kMany = 8;  // lines in the last round
+constexpr std::chrono::microseconds kGather{300};
+
+bool stands_for_itself(char c) noexcept { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; }
+
 void append_string(std::string& out, std::string_view text) {
   out += '"';
-  for (const char c : text) {
+  while (!text.empty()) {
+    const auto end = std::ranges::find_if_not(text, stands_for_itself);
+    out.append(text.begin(), end);
+    text = {end, text.end()};
+    if (text.empty()) break;
+    const char c = text.front();
     if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (c >= 0x20 && c < 0x7f) {
-      out += c;
+      out.append({'\\', c});
     } else {
       fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<unsigned char>(c));
     }
+    text.remove_prefix(1);
   }
   out += '"';
 }
 
 void append_field(std::string& out, std::string_view name, std::string_view value) {
   if (value.empty()) return;
-  fmt::format_to(std::back_inserter(out), ",\"{}\":", name);
+  out.append(",\"").append(name).append("\":");
   append_string(out, value);
 }
 
@@ -35,8 +48,10 @@ std::string to_json(const AuditRecord& record) {
   const auto seconds = std::chrono::floor<std::chrono::seconds>(record.time);
   const auto micros =
       std::chrono::duration_cast<std::chrono::microseconds>(record.time - seconds).count();
-  std::string out = fmt::format("{{\"time\":\"{:%Y-%m-%dT%H:%M:%S}.{:06}Z\"",
-                                fmt::gmtime(std::chrono::system_clock::to_time_t(seconds)), micros);
+  std::string out;
+  out.reserve(kUsualOctets);
+  fmt::format_to(std::back_inserter(out), "{{\"time\":\"{:%Y-%m-%dT%H:%M:%S}.{:06}Z\"",
+                 fmt::gmtime(std::chrono::system_clock::to_time_t(seconds)), micros);
   append_field(out, "request_id", record.request_id);
   append_field(out, "trace_id", record.trace_id);
   append_field(out, "caller", record.caller);
@@ -71,8 +86,7 @@ Audit::Audit(AuditOptions options, AuditFile file, const AuditMetrics& metrics)
     : options_(std::move(options)),
       file_(std::move(file)),
       metrics_(metrics),
-      writer_([this] { write_loop(); }),
-      teller_([this] { tell_loop(); }) {}
+      writer_([this] { write_loop(); }) {}
 
 Audit::~Audit() {
   {
@@ -81,7 +95,6 @@ Audit::~Audit() {
   }
   work_.notify_one();
   writer_.join();
-  teller_.join();
 }
 
 void Audit::append(const AuditRecord& record, Written written) {
@@ -116,6 +129,7 @@ void Audit::write_loop() {
   const bool each = options_.fsync == AuditFsync::always;
   const bool later = options_.fsync == AuditFsync::interval;
   bool unsynced = false;
+  std::size_t last_batch = 0;
   auto last_sync = std::chrono::steady_clock::now();
   std::unique_lock lock(mutex_);
   for (;;) {
@@ -125,7 +139,13 @@ void Audit::write_loop() {
     } else {
       work_.wait(lock, something);
     }
+    if (!each && last_batch >= kMany && !stopping_) {
+      lock.unlock();
+      std::this_thread::sleep_for(kGather);
+      lock.lock();
+    }
     std::vector<Waiting> batch = std::exchange(waiting_, {});
+    last_batch = batch.size();
     const bool last_round = stopping_;
     lock.unlock();
 
@@ -152,39 +172,22 @@ void Audit::write_loop() {
     metrics_.file_size.set(static_cast<double>(file_.size()));
 
     lock.lock();
-    if (last_round && waiting_.empty()) {
-      all_written_ = true;
-      outcome_.notify_one();
-      return;
-    }
+    if (last_round && waiting_.empty()) return;
   }
 }
 
 void Audit::tell(std::vector<Written> callers, const Result<void>& result) {
-  const std::lock_guard lock(mutex_);
-  // Before anybody is told: who then asks how the audit is must not hear the old state.
-  fault_ = result ? std::nullopt : std::optional(result.error());
-  outcomes_.push_back({std::move(callers), result});
-  outcome_.notify_one();
-}
-
-void Audit::tell_loop() {
-  std::unique_lock lock(mutex_);
-  for (;;) {
-    outcome_.wait(lock, [&] { return all_written_ || !outcomes_.empty(); });
-    if (outcomes_.empty()) return;
-    std::vector<Outcome> outcomes = std::exchange(outcomes_, {});
-    lock.unlock();
-    std::size_t told = 0;
-    for (const Outcome& outcome : outcomes) {
-      for (const Written& written : outcome.callers) written(outcome.result);
-      told += outcome.callers.size();
-    }
-    outcomes.clear();  // what a caller's function holds is not let go under the lock
-    lock.lock();
-    untold_ -= told;
-    metrics_.waiting.set(static_cast<double>(untold_));
+  {
+    const std::lock_guard lock(mutex_);
+    // Before anybody is told: who then asks how the audit is must not hear the old state.
+    fault_ = result ? std::nullopt : std::optional(result.error());
   }
+  for (const Written& written : callers) written(result);
+  const std::size_t told = callers.size();
+  callers.clear();  // what a caller's function holds is not let go under the lock
+  const std::lock_guard lock(mutex_);
+  untold_ -= told;
+  metrics_.waiting.set(static_cast<double>(untold_));
 }
 
 Result<void> Audit::write(const std::vector<std::string>& records, bool durable) {

@@ -103,7 +103,7 @@ class Audit {
   Audit(const Audit&) = delete;
   Audit& operator=(const Audit&) = delete;
 
-  // `written` is called exactly once, in the order of the lines: on a thread of the audit, or on
+  // `written` is called exactly once, in the order of the lines: on the audit's thread, or on
   // this one when too much waits. It must not block.
   void append(const AuditRecord& record, Written written);
 
@@ -119,16 +119,9 @@ class Audit {
     Written written;
   };
 
-  // What has been written, or not, and whom to tell.
-  struct Outcome {
-    std::vector<Written> callers;
-    Result<void> result;
-  };
-
   Audit(AuditOptions options, AuditFile file, const AuditMetrics& metrics);
   void write_loop();
-  // Answers leave while the next lines are on their way to the disk.
-  void tell_loop();
+  // Meanwhile the lines of the next round gather.
   void tell(std::vector<Written> callers, const Result<void>& result);
   Result<void> write(const std::vector<std::string>& records, bool durable);
 
@@ -141,11 +134,7 @@ class Audit {
   std::size_t untold_ = 0;  // lines that wait, that are being written, and whose caller waits
   std::optional<Error> fault_;
   bool stopping_ = false;
-  std::condition_variable outcome_;
-  std::vector<Outcome> outcomes_;
-  bool all_written_ = false;
   std::thread writer_;
-  std::thread teller_;
 };
 
 }  // namespace keystub::kms
