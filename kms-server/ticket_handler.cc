@@ -125,7 +125,7 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
     if ((type == mikey::DataType::request_init_psk || type == mikey::DataType::request_init_pk) &&
         accepted_ != Accepted::resolve) {
       record_.operation = "request";
-      auto parsed = mikey::ReceivedRequest::parse(message_);
+      auto parsed = mikey::ReceivedRequest::from(*message);
       if (!parsed) return refuse_malformed(parsed.error());
       request_.emplace(std::move(*parsed));
       record_.responder = joined(request_->wish().idr_r);
@@ -133,7 +133,7 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
                 type == mikey::DataType::resolve_init_pk) &&
                accepted_ != Accepted::request) {
       record_.operation = "resolve";
-      auto parsed = mikey::ReceivedResolve::parse(message_);
+      auto parsed = mikey::ReceivedResolve::from(*message);
       if (!parsed) return refuse_malformed(parsed.error());
       resolve_.emplace(std::move(*parsed));
     } else {

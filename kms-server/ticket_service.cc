@@ -3,6 +3,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <unordered_set>
 
 #include "rpc/call.h"
@@ -19,9 +20,8 @@ constexpr std::string_view kExchange = "/keystub.v1.TicketService/Exchange";
 ByteVector octets_of(const std::string& field) { return to_vector(as_bytes(field)); }
 
 // The message's own trace id goes before the call's.
-rpc::Caller with_trace_id(rpc::Caller caller, const std::string& trace_id) {
+void prefer_trace_id(rpc::Caller& caller, const std::string& trace_id) {
   if (rpc::valid_trace_id(trace_id)) caller.trace_id = trace_id;
-  return caller;
 }
 
 template <class Duration>
@@ -63,13 +63,6 @@ grpc::Status to_status(const Error& error, WallTime now) {
   return rpc::to_status(status.error_code(), status.error_message(), detail);
 }
 
-// One unary call. Finishes exactly once: when its answer is there, also for a client that has gone.
-class UnaryCall final : public grpc::ServerUnaryReactor {
- public:
-  void OnCancel() override {}
-  void OnDone() override { delete this; }
-};
-
 // One stream. What it may do next is decided in next_action() under the mutex and done by one
 // thread at a time outside of it: gRPC may run the next callback inside StartRead or StartWrite.
 class ExchangeStream final
@@ -92,11 +85,13 @@ class ExchangeStream final
     std::uint64_t sequence = 0;
     bool accepted = false;
     ByteVector message;
-    rpc::Caller caller;
+    std::optional<rpc::Caller> caller;  // none: as the stream's
     if (ok) {
       sequence = request_.sequence();
       message = octets_of(request_.mikey());
-      caller = with_trace_id(caller_, request_.trace_id());
+      if (!request_.trace_id().empty()) {
+        prefer_trace_id(caller.emplace(caller_), request_.trace_id());
+      }
     }
     update([&](State& state) {
       state.reading = false;
@@ -114,7 +109,7 @@ class ExchangeStream final
       }
     });
     if (!accepted) return;
-    handler_.handle(std::move(message), Accepted::both, caller,
+    handler_.handle(std::move(message), Accepted::both, caller ? *caller : caller_,
                     [self = shared_from_this(), sequence](Answer answer) {
                       self->answer(sequence, std::move(answer));
                     });
@@ -187,7 +182,7 @@ class ExchangeStream final
       lock.unlock();
       switch (action) {
         case Action::read: StartRead(&request_); break;
-        case Action::write: StartWrite(&response_); break;
+        case Action::write: StartWrite(&response_, write_options_); break;
         case Action::finish: Finish(status_); break;
         case Action::none: break;
       }
@@ -206,6 +201,9 @@ class ExchangeStream final
     if (!state.writing && !state.answers.empty()) {
       response_ = std::move(state.answers.front());
       state.answers.pop_front();
+      // With the next one right behind it, it need not go on the wire alone.
+      write_options_ = grpc::WriteOptions();
+      if (!state.answers.empty()) write_options_.set_buffer_hint();
       state.sequences.erase(response_.sequence());
       state.writing = true;
       return Action::write;
@@ -237,6 +235,7 @@ class ExchangeStream final
 
   v1::ExchangeRequest request_;    // gRPC's while state_.reading
   v1::ExchangeResponse response_;  // gRPC's while state_.writing
+  grpc::WriteOptions write_options_;
   grpc::Status status_;
 
   std::mutex mutex_;
@@ -268,24 +267,25 @@ template <class Request, class Response>
 grpc::ServerUnaryReactor* TicketService::unary(grpc::CallbackServerContext& context,
                                                const Request& request, Response& response,
                                                std::string_view method, Accepted accepted) {
-  auto* const call = new UnaryCall();
+  // Finishes exactly once: when its answer is there, also for a client that has gone. gRPC's own
+  // reactor: what is done after a call of any other goes to another thread first.
+  grpc::ServerUnaryReactor* const call = context.DefaultReactor();
   auto caller = admit(context, method);
   if (!caller) {
     call->Finish(to_status(caller.error(), clock_.now()));
     return call;
   }
-  handler_.handle(octets_of(request.mikey()), accepted,
-                  with_trace_id(std::move(*caller), request.trace_id()),
-                  [call, &response](Answer answer) {
-                    if (answer) {
-                      response.set_mikey(to_string(Bytes(*answer)));
-                      call->Finish(grpc::Status::OK);
-                      return;
-                    }
-                    const Refusal& refusal = answer.error();
-                    call->Finish(rpc::to_status(rpc::ticket_status_code(refusal.category),
-                                                refusal.reason, to_message(refusal)));
-                  });
+  prefer_trace_id(*caller, request.trace_id());
+  handler_.handle(octets_of(request.mikey()), accepted, *caller, [call, &response](Answer answer) {
+    if (answer) {
+      response.set_mikey(to_string(Bytes(*answer)));
+      call->Finish(grpc::Status::OK);
+      return;
+    }
+    const Refusal& refusal = answer.error();
+    call->Finish(rpc::to_status(rpc::ticket_status_code(refusal.category), refusal.reason,
+                                to_message(refusal)));
+  });
   return call;
 }
 
