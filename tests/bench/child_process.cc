@@ -85,6 +85,14 @@ long ChildProcess::status_kib(std::string_view field) const {
   end_run("no such field in /proc/PID/status");
 }
 
+double ChildProcess::cpu_seconds() const {
+  clockid_t clock{};
+  timespec time{};
+  require(::clock_getcpuclockid(pid_, &clock) == 0 && ::clock_gettime(clock, &time) == 0,
+          "no processor time of a child");
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
+}
+
 void run_program(const std::vector<std::string>& arguments,
                  const std::map<std::string, std::string>& environment) {
   ChildProcess(arguments, environment).wait();

@@ -37,6 +37,8 @@ class ChildProcess {
   bool running();
   // "RssAnon" and the like from /proc/PID/status, in KiB.
   long status_kib(std::string_view field) const;
+  // Processor time of all of its threads so far.
+  double cpu_seconds() const;
 
  private:
   std::string name_;

@@ -30,18 +30,43 @@ struct Options {
   bool wants(std::string_view part) const {
     return parts.empty() || std::ranges::find(parts, part) != parts.end();
   }
+  bool wants_rate(std::string_view of) const { return wants("rate") || wants(of); }
 };
 
 // One server and the connections to it. The KMS takes each message once; the echoes do not look.
 struct Target {
   TicketLoad load;
+  const ChildProcess& server;
   bool repeat;
+  std::vector<double> rates = {};            // of each compare() slice: calls per second
+  std::vector<double> micros_per_call = {};  // the server's processor time
 
   double run(LoadPlan plan, std::span<const TicketCall> calls) {
     plan.repeat = repeat;
     return load.run(plan, calls);
   }
+  // One slice among others.
+  double measure(const LoadPlan& plan, std::span<const TicketCall> calls) {
+    constexpr double kMicro = 1e6;
+    const double before = server.cpu_seconds();
+    rates.push_back(run(plan, calls));
+    const double used = server.cpu_seconds() - before;
+    const double done = rates.back() * std::chrono::duration<double>(plan.length).count();
+    micros_per_call.push_back(used / done * kMicro);
+    return rates.back();
+  }
 };
+
+// What the slices since the last time came to, for a person.
+void print_rates(const std::string& name,
+                 std::initializer_list<std::pair<const char*, Target*>> targets) {
+  std::printf("%s: per second (and us of the server's processor time for one):", name.c_str());
+  for (const auto& [called, target] : targets) {
+    std::printf(" %s %.0f (%.1f)", called, spread_of(std::exchange(target->rates, {})).median,
+                spread_of(std::exchange(target->micros_per_call, {})).median);
+  }
+  std::printf("\n");
+}
 
 std::size_t calls_for(double per_second, std::chrono::duration<double> length) {
   return static_cast<std::size_t>(1.5 * per_second * length.count()) + 1024;
@@ -54,8 +79,8 @@ class KmsUnderLoad {
   KmsUnderLoad(const Options& options, std::size_t identities)
       : options_(options), house_(options.data, identities) {
     house_.start();
-    kms_ =
-        std::make_unique<Target>(Target{TicketLoad(house_.address(), house_.tls("ca.pem")), false});
+    kms_ = std::make_unique<Target>(
+        Target{TicketLoad(house_.address(), house_.tls("ca.pem")), house_.server(), false});
   }
 
   KmsHouse& house() { return house_; }
@@ -108,7 +133,7 @@ class Echoes {
         std::vector<std::string>{program("bench-kms-echo"), kind, house.tls(""),
                                  folder_ / "request_resp", folder_ / "resolve_resp"}));
     return std::make_unique<Target>(
-        Target{TicketLoad(servers_.back()->line(), house.tls("ca.pem")), true});
+        Target{TicketLoad(servers_.back()->line(), house.tls("ca.pem")), *servers_.back(), true});
   }
 
   testing::TempDir folder_;
@@ -120,18 +145,19 @@ class Echoes {
 // One kind of load on KMS and echoes in turns. Returns the KMS's median rate.
 double compare(const Options& options, const std::string& name, const LoadPlan& plan,
                KmsUnderLoad& kms, Echoes& echoes, double expected_rate) {
-  std::vector<double> rates, crypto_rates, empty_rates, against_crypto, against_empty;
+  std::vector<double> against_crypto, against_empty;
   for (std::size_t i = 0; i < options.count(); ++i) {
     const auto calls = kms.calls(plan.exchange, expected_rate);
-    crypto_rates.push_back(echoes.crypto().run(plan, calls));
-    empty_rates.push_back(echoes.empty().run(plan, calls));
-    rates.push_back(kms.kms().run(plan, calls));
-    against_crypto.push_back(rates.back() / crypto_rates.back());
-    against_empty.push_back(rates.back() / empty_rates.back());
+    const double crypto = echoes.crypto().measure(plan, calls);
+    const double empty = echoes.empty().measure(plan, calls);
+    const double own = kms.kms().measure(plan, calls);
+    against_crypto.push_back(own / crypto);
+    against_empty.push_back(own / empty);
   }
-  const double rate = spread_of(rates).median;
-  std::printf("%s: per second: KMS %.0f, crypto echo %.0f, empty echo %.0f\n", name.c_str(), rate,
-              spread_of(crypto_rates).median, spread_of(empty_rates).median);
+  const double rate = spread_of(kms.kms().rates).median;
+  print_rates(
+      name,
+      {{"KMS", &kms.kms()}, {"crypto echo", &echoes.crypto()}, {"empty echo", &echoes.empty()}});
   const bool stream = plan.transport == Transport::stream;
   print_figure(name + (stream ? ".vs_crypto_stream" : ".vs_crypto_echo"),
                spread_of(against_crypto));
@@ -155,13 +181,12 @@ void print_fewer_outstanding(LoadPlan plan, KmsUnderLoad& kms, Echoes& echoes, d
   for (const std::size_t outstanding : {1U, 64U}) {
     plan.outstanding = outstanding;
     const auto calls = kms.calls(plan.exchange, rate);
-    const double crypto = echoes.crypto().run(plan, calls);
-    const double empty = echoes.empty().run(plan, calls);
-    const double own = kms.kms().run(plan, calls);
-    std::printf(
-        "kms.request with %zu outstanding: per second: KMS %.0f, crypto echo %.0f, empty "
-        "echo %.0f\n",
-        outstanding, own, crypto, empty);
+    echoes.crypto().measure(plan, calls);
+    echoes.empty().measure(plan, calls);
+    kms.kms().measure(plan, calls);
+    print_rates(
+        "kms.request with " + std::to_string(outstanding) + " outstanding",
+        {{"KMS", &kms.kms()}, {"crypto echo", &echoes.crypto()}, {"empty echo", &echoes.empty()}});
   }
 }
 
@@ -207,7 +232,7 @@ void compare_sizes(const Options& options, const LoadPlan& plan) {
     starts.push_back(million.start());
     if (i + 1 < options.count()) million.stop();
   }
-  Target target{TicketLoad(million.address(), million.tls("ca.pem")), false};
+  Target target{TicketLoad(million.address(), million.tls("ca.pem")), million.server(), false};
   // What the cache holds is drawn as the rest is.
   for (int i = 0; i < 10; ++i) {
     target.run({.length = std::chrono::minutes(5)}, million.requests(kAtOnce));
@@ -230,16 +255,19 @@ int run(const Options& options) {
   resolve.exchange = TicketExchange::resolve;
   LoadPlan stream = request;
   stream.transport = Transport::stream;
-  if (options.wants("rate") || options.wants("latency") || options.wants("krb5")) {
+  if (options.parts != std::vector<std::string>{"million"}) {
     KmsUnderLoad kms(options, static_cast<std::size_t>(options.identities));
     double rate = kms.warm_up();
     Echoes echoes(kms);
-    if (options.wants("rate")) {
-      rate = compare(options, "kms.request", request, kms, echoes, rate);
-      compare(options, "kms.resolve", resolve, kms, echoes, rate);
+    if (options.wants_rate("request")) {
+      rate = compare(options, "kms.request", request, kms, echoes, 2 * rate);
+      print_fewer_outstanding(request, kms, echoes, rate);
+    }
+    if (options.wants_rate("resolve"))
+      compare(options, "kms.resolve", resolve, kms, echoes, 2 * rate);
+    if (options.wants_rate("stream")) {
       const double streamed = compare(options, "kms.stream", stream, kms, echoes, 2 * rate);
       compare_stream_and_unary(options, stream, kms, streamed);
-      print_fewer_outstanding(request, kms, echoes, rate);
     }
     if (options.wants("latency")) compare_latency(options, request, kms, echoes, rate);
     if (options.wants("krb5")) compare_with_kerberos(options, request, kms, rate);
@@ -262,7 +290,8 @@ int main(int argc, char** argv) {
       .option("--identities", options.identities, "in the KMS that is compared")
       .option("--many-identities", options.many_identities, "in the KMS that has a million")
       .option("--data", options.data, "where the databases are kept for the next run")
-      .option("--part", options.parts, "only this one: rate, latency, krb5, million")
+      .option("--part", options.parts,
+              "only this one: request, resolve, stream, rate (these three), latency, krb5, million")
       .action([&] { return bench::run(options); });
   return command_line.run(argc, argv);
 }
