@@ -43,6 +43,13 @@ ByteVector associated_data(const KeyBinding& binding) {
   return std::move(out).take();
 }
 
+// Looked up once: OpenSSL takes longer to find an algorithm than to open a key. It lives as long as
+// the process.
+const EVP_CIPHER* aes_256_gcm() {
+  static const EVP_CIPHER* const cipher = EVP_CIPHER_fetch(nullptr, "AES-256-GCM", nullptr);
+  return cipher;
+}
+
 bool has_layout(Bytes wrapped) { return wrapped.size() >= Kek::kOverhead && wrapped[0] == kLayout; }
 
 int length_of(Bytes bytes) { return static_cast<int>(bytes.size()); }
@@ -61,7 +68,7 @@ Result<ByteVector> wrap_under(const Secret<KekTag>& kek, Bytes key, const KeyBin
   int written = 0;
   int finished = 0;
   if (context == nullptr ||
-      EVP_EncryptInit_ex(context.get(), EVP_aes_256_gcm(), nullptr, kek.reveal().data(),
+      EVP_EncryptInit_ex(context.get(), aes_256_gcm(), nullptr, kek.reveal().data(),
                          nonce.data()) != 1 ||
       EVP_EncryptUpdate(context.get(), nullptr, &written, bound.data(), length_of(bound)) != 1 ||
       EVP_EncryptUpdate(context.get(), ciphertext.data(), &written, key.data(), length_of(key)) !=
@@ -86,7 +93,7 @@ bool opens(const Secret<KekTag>& kek, Bytes wrapped, const KeyBinding& binding, 
   int finished = 0;
   const bool opened =
       context != nullptr &&
-      EVP_DecryptInit_ex(context.get(), EVP_aes_256_gcm(), nullptr, kek.reveal().data(),
+      EVP_DecryptInit_ex(context.get(), aes_256_gcm(), nullptr, kek.reveal().data(),
                          nonce.data()) == 1 &&
       EVP_DecryptUpdate(context.get(), nullptr, &written, bound.data(), length_of(bound)) == 1 &&
       EVP_DecryptUpdate(context.get(), out.data(), &written, ciphertext.data(),

@@ -99,6 +99,9 @@ bool SqliteStatement::is_null(int column) const {
 
 Result<std::unique_ptr<SqliteDatabase>> SqliteDatabase::open(const std::filesystem::path& path,
                                                              Mode mode) {
+  // SQLite's own count of its memory takes a lock of the process for each allocation. Nobody reads
+  // it. Without effect when somebody opened a database before.
+  [[maybe_unused]] static const int uncounted = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
   sqlite3* db = nullptr;
   // A reader opens for writing too: in WAL mode it shares the wal-index.
   const int code =
@@ -132,6 +135,8 @@ int SqliteDatabase::progress(void* self) {
   const auto& deadline = static_cast<SqliteDatabase*>(self)->deadline_;
   return deadline && std::chrono::steady_clock::now() >= *deadline ? 1 : 0;
 }
+
+Result<void> SqliteDatabase::run(SqlLiteral sql) { return TRY(prepare(sql)).run(); }
 
 Result<SqliteStatement> SqliteDatabase::prepare(SqlLiteral sql) {
   sqlite3_stmt*& statement = statements_[sql.text()];

@@ -71,7 +71,9 @@ class SqliteDatabase {
 
   // The prepared statement is kept as long as the connection.
   Result<SqliteStatement> prepare(SqlLiteral sql);
-  // Several statements without parameters and rows.
+  // One statement without parameters and rows, prepared.
+  Result<void> run(SqlLiteral sql);
+  // Several, not kept.
   Result<void> execute(const char* sql);
   // The first column of the first row; not_found without one. Not kept.
   Result<std::int64_t> query_integer(const char* sql);

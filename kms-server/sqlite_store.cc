@@ -401,10 +401,10 @@ Result<T> SqliteStore::read(Deadline deadline,
   reader->set_deadline(deadline.at);
   Result<T> result = fail(Category::internal, "not read");
   // One transaction: an identity and its keys come from the same state of the database.
-  if (auto begun = reader->execute("BEGIN"); begun) {
+  if (auto begun = reader->run("BEGIN"); begun) {
     result = query(*reader);
     reader->set_deadline(std::nullopt);
-    (void)reader->execute("ROLLBACK");
+    (void)reader->run("ROLLBACK");
   } else {
     result = std::unexpected(std::move(begun).error());
   }
