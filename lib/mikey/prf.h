@@ -3,7 +3,6 @@
 
 #include <atomic>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <vector>
 
@@ -65,23 +64,27 @@ class Prepared {
   class State {
    public:
     explicit State(Key&& taken) : key(std::move(taken)) {}
+    ~State() { delete hmac_sha_256_.load(); }
+    State(const State&) = delete;
+    State& operator=(const State&) = delete;
 
     // Null at the first use.
     const Prf* kept() {
-      if (!used_.exchange(true, std::memory_order_relaxed)) return nullptr;
-      std::call_once(keyed_, [this] {
-        auto prf = Prf::keyed(PrfFunc::hmac_sha_256, key.reveal());
-        if (prf) hmac_sha_256_ = std::make_unique<const Prf>(std::move(*prf));
-      });
-      return hmac_sha_256_.get();
+      const Prf* present = hmac_sha_256_.load(std::memory_order_acquire);
+      if (present != nullptr || !used_.exchange(true, std::memory_order_relaxed)) return present;
+      auto keyed = Prf::keyed(PrfFunc::hmac_sha_256, key.reveal());
+      if (!keyed) return nullptr;
+      auto made = std::make_unique<const Prf>(std::move(*keyed));
+      // Not std::call_once, which wakes other threads with a system call, though there are none.
+      if (!hmac_sha_256_.compare_exchange_strong(present, made.get())) return present;
+      return made.release();
     }
 
     const Key key;
 
    private:
     std::atomic<bool> used_{false};
-    std::once_flag keyed_;
-    std::unique_ptr<const Prf> hmac_sha_256_;
+    std::atomic<const Prf*> hmac_sha_256_{nullptr};  // owned
   };
   std::shared_ptr<State> state_;
 };
