@@ -201,6 +201,18 @@ TEST_F(Exchanges, TicketsOfNobodyAndForNobodyAreNotMade) {
                  {Category::malformed, "a ticket needs at least one responder"});
 }
 
+// A KMS would refuse to read them.
+TEST_F(Exchanges, KeysThatNobodyCanWishForAreNotWishedFor) {
+  TicketPolicy for_an_mpk = wish();
+  for_an_mpk.keys = {{KeyType::mpk, 16, 0, {1, 2, 3, 4}}};
+  expect_refused(TicketRequest::start(env_, alice_, for_an_mpk),
+                 {Category::malformed, "MPKs cannot be wished for"});
+  TicketPolicy without_spi = wish();
+  without_spi.keys = {{KeyType::tgk, 16, 0, {}}};
+  expect_refused(TicketRequest::start(env_, alice_, without_spi),
+                 {Category::malformed, "a wished key without an SPI"});
+}
+
 // [3830-4.2.2-01] [3830-9.1-04]
 TEST_F(Exchanges, FailingRandomnessIsAnErrorAndNoKey) {
   random_.fail_from_now_on();
