@@ -51,7 +51,8 @@ struct Target {
     const double before = server.cpu_seconds();
     rates.push_back(run(plan, calls));
     const double used = server.cpu_seconds() - before;
-    const double done = rates.back() * std::chrono::duration<double>(plan.length).count();
+    double done = rates.back() * std::chrono::duration<double>(plan.length).count();
+    if (!repeat) done = std::min(done, static_cast<double>(calls.size()));  // then it ended early
     micros_per_call.push_back(used / done * kMicro);
     return rates.back();
   }
@@ -239,9 +240,11 @@ void compare_sizes(const Options& options, const LoadPlan& plan) {
   }
   std::vector<double> ratios;
   for (std::size_t i = 0; i < options.count(); ++i) {
-    const double few = thousand.kms().run(plan, thousand.calls(plan.exchange, rate));
-    ratios.push_back(target.run(plan, million.requests(calls_for(rate, options.length()))) / few);
+    const double few = thousand.kms().measure(plan, thousand.calls(plan.exchange, rate));
+    const auto calls = million.requests(calls_for(rate, options.length()));
+    ratios.push_back(target.measure(plan, calls) / few);
   }
+  print_rates("kms.million", {{"a million", &target}, {"a thousand", &thousand.kms()}});
   print_figure("kms.million.vs_thousand", spread_of(ratios));
   print_figure("kms.million.start_s", spread_of(starts));
   constexpr double kMib = 1024;
