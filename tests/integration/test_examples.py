@@ -56,13 +56,14 @@ class Examples(unittest.TestCase):
         self.assertEqual(SHARED.findall(done.stdout), [])
 
     def test_kms_says_what_it_refuses_and_goes_on(self):
-        """No message, then one of another day: that has a header to answer with."""
+        """No hex, no message, then one of another day: that has a header to answer with."""
         vectors = json.loads((LIBRARY / "vectors/keystub-mikey-1.json").read_text())
         old = vectors["exchanges"]["mode1-256-forking"]["messages"]["REQUEST_INIT"]
         done = processes.run("example-kms", "sip:kms@example.com", "/dev/null", "/dev/null",
-                             stdin=f"00\n{old}\n")
+                             stdin=f"so\n00\n{old}\n")
         self.assertEqual(done.returncode, 0, done.stderr)
-        no_message, not_fresh = done.stderr.splitlines()
+        no_hex, no_message, not_fresh = done.stderr.splitlines()
+        self.assertIn("hex", no_hex)
         self.assertIn("MIKEY version 0", no_message)
         self.assertEqual(not_fresh, "the message is not of now; are both clocks set?")
         answer, = done.stdout.splitlines()

@@ -75,8 +75,11 @@ Result<void> serve(const mikey::Identity& self, const std::string& psk_file,
   Keys psks = TRY(read_keys(psk_file));
   Keys tpks = TRY(read_keys(tpk_file));
   const Kms kms(env, self, std::move(psks), std::move(tpks));
-  while (const Result<ByteVector> line = receive()) {
-    const Result<mikey::Message> message = mikey::Message::parse(*line);
+  for (;;) {
+    const Result<ByteVector> line = receive();
+    if (!line && line.error().category() == Category::unavailable) return {};
+    const Result<mikey::Message> message =
+        line ? mikey::Message::parse(*line) : std::unexpected(line.error());
     if (!message) {
       std::cerr << message.error().describe() << '\n';  // no header to answer with
       continue;
@@ -90,7 +93,6 @@ Result<void> serve(const mikey::Identity& self, const std::string& psk_file,
       send(TRY(mikey::build_error(env, message->header, mikey::error_no_for(answer.error()))));
     }
   }
-  return {};
 }
 
 }  // namespace keystub::example
