@@ -5,6 +5,7 @@ import os
 import pathlib
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -38,6 +39,14 @@ def request_init(psk):
     wish = mt.Wish(kms=(mt.ID_URI, KMS.encode()), initiator=ALICE.encode(),
                    responders=[BOB.encode()], valid_from=now - 60, valid_to=now + 3600)
     return mt.build_request_init(psk, ALICE.encode(), wish)
+
+
+class Program(unittest.TestCase):
+    def test_kms_server_allocates_with_jemalloc(self):
+        """Nothing in the program names it, so that a linker may leave it out (decision 54)."""
+        linked = subprocess.run(["ldd", processes.BIN / "kms-server"], text=True,
+                                stdout=subprocess.PIPE, check=True)
+        self.assertIn("libjemalloc.so.2", linked.stdout)
 
 
 class Operation(unittest.TestCase):
