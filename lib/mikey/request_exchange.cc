@@ -14,20 +14,6 @@ Result<MessageKeys> request_keys(const Suite& suite, const Prf& key, std::uint32
   return derive_message_keys(suite, key, {csb_id, response, randr_i, {}}, protects);
 }
 
-// What a KMS refuses to read in a wish.
-Result<void> check_wished_keys(const std::vector<KeyWish>& keys) {
-  for (const KeyWish& key : keys) {
-    if (key.type == KeyType::mpk) {
-      return fail(Category::malformed, "MPKs cannot be wished for: the KMS always makes them");
-    }
-    if (key.spi.empty()) {
-      return fail(Category::malformed,
-                  "a wished key without an SPI: every key needs one (RFC 6043 6.2.1)");
-    }
-  }
-  return {};
-}
-
 // RFC 6043 4.2.1.6: "the Initiator MUST check that the granted Ticket Policy is acceptable".
 // [6043-4.2.1.6-03]
 Result<void> check_granted(const TicketPolicy& wish, const TicketPolicy& granted,
@@ -94,7 +80,9 @@ Result<TicketRequest> TicketRequest::build(const Environment& env, DataType type
   if (wish.idr_r.empty()) {
     return fail(Category::malformed, "a ticket needs at least one responder that may resolve it");
   }
-  TRY(check_wished_keys(wish.keys));
+  for (const KeyWish& key : wish.keys) {
+    if (!key.fault().empty()) return fail(Category::malformed, std::string(key.fault()));
+  }
   TicketRequest request(credentials.self, std::move(wish));
   const Suite& suite = suite_of(request.wish_.prf);
   request.csb_id_ = TRY(fresh_csb_id(env));  // [6043-4.2.1.1-02]

@@ -38,6 +38,12 @@ ByteVector zeroed_keys(const std::vector<KeyWish>& wishes) {
 
 }  // namespace
 
+std::string_view KeyWish::fault() const noexcept {
+  if (spi.empty()) return "a wished key without an SPI: every key needs one (RFC 6043 6.2.1)";
+  if (type == KeyType::mpk) return "MPKs cannot be wished for: the KMS always makes them";
+  return {};
+}
+
 std::string TicketFlags::letters() const {
   std::string out;
   for (std::size_t i = 0; i < kLetters.size(); ++i) {
@@ -198,15 +204,10 @@ Result<std::vector<KeyWish>> read_wishes(const KemacView& kemac, std::string_vie
   for (;;) {
     const KeyDataView* data = TRY(walker.next());
     if (!data) return wishes;
-    if (data->validity.spi.empty()) {
-      return walker.malformed("a wished key without an SPI: every key needs one (RFC 6043 6.2.1)");
-    }
-    if (data->type == KeyType::mpk) {
-      return walker.malformed("MPKs cannot be wished for: the KMS always makes them");
-    }
-    wishes.push_back({data->type, static_cast<std::uint16_t>(data->key.size()),
-                      static_cast<std::uint16_t>(data->salt.size()),
-                      to_vector(data->validity.spi)});
+    const KeyWish& wish = wishes.emplace_back(
+        data->type, static_cast<std::uint16_t>(data->key.size()),
+        static_cast<std::uint16_t>(data->salt.size()), to_vector(data->validity.spi));
+    if (!wish.fault().empty()) return walker.malformed(std::string(wish.fault()));
   }
 }
 

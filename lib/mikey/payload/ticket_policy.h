@@ -79,6 +79,9 @@ struct KeyWish {
   std::uint16_t salt_octets = 0;
   ByteVector spi;  // 1 to 255 octets
 
+  // Why it cannot be wished for; empty: it can.
+  std::string_view fault() const noexcept;
+
   friend bool operator==(const KeyWish&, const KeyWish&) = default;
 };
 
