@@ -258,7 +258,9 @@ int run(const Options& options) {
   resolve.exchange = TicketExchange::resolve;
   LoadPlan stream = request;
   stream.transport = Transport::stream;
-  if (options.parts != std::vector<std::string>{"million"}) {
+  const bool rates = options.wants_rate("request") || options.wants_rate("resolve") ||
+                     options.wants_rate("stream");
+  if (rates || options.wants("latency") || options.wants("krb5")) {
     KmsUnderLoad kms(options, static_cast<std::size_t>(options.identities));
     double rate = kms.warm_up();
     Echoes echoes(kms);
