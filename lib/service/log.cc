@@ -6,11 +6,12 @@
 #include <chrono>
 #include <iterator>
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <spdlog/logger.h>
 #include <spdlog/sinks/base_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
+
+#include "base/rfc3339.h"
 
 namespace keystub::service {
 namespace {
@@ -66,14 +67,6 @@ void append_string(Buffer& out, std::string_view text) {
     text.remove_prefix(std::max<std::size_t>(length, 1));
   }
   append(out, "\"");
-}
-
-void append_time(Buffer& out) {
-  using namespace std::chrono;
-  const auto now = floor<microseconds>(system_clock::now());
-  const auto second = floor<seconds>(now);
-  fmt::format_to(std::back_inserter(out), "{:%Y-%m-%dT%H:%M:%S}.{:06}Z",
-                 fmt::gmtime(system_clock::to_time_t(second)), (now - second).count());
 }
 
 class FunctionSink final : public spdlog::sinks::base_sink<std::mutex> {
@@ -139,7 +132,7 @@ void Log::write(LogLevel level, std::string_view message, std::initializer_list<
   try {
     Buffer line;
     append(line, "{\"time\":\"");
-    append_time(line);
+    append(line, Rfc3339(std::chrono::system_clock::now()).text());
     append(line, "\",\"level\":\"");
     append(line, log_level_name(level));
     append(line, "\",\"program\":");
