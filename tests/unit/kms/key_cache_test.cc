@@ -4,6 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+#include <random>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -38,6 +41,44 @@ TEST(KeyCache, StaysWithinItsBoundAndKeepsWhatIsUsed) {
     ASSERT_NE(cache.find("used"), nullptr) << i;
   }
   EXPECT_LE(cache.size(), 160U);
+}
+
+// Every name is either here with its own value or not at all, however entries come and go.
+TEST(KeyCache, IsTheSameAsAMapUnderManyChanges) {
+  Cache cache(64);
+  std::map<std::string, int> model;  // what was put last and not erased since
+  std::mt19937 draw(7);
+  for (int i = 0; i < 20'000; ++i) {
+    const std::string name = "name " + std::to_string(draw() % 200);
+    if (draw() % 4 == 0) {
+      cache.erase(name);
+      model.erase(name);
+    } else if (draw() % 2 == 0) {
+      put(cache, name, i);
+      model[name] = i;
+      ASSERT_NE(cache.find(name), nullptr) << i;
+    }
+    for (int n = 0; n < 200; n += 7) {
+      const std::string other = "name " + std::to_string(n);
+      const auto found = cache.find(other);
+      if (found == nullptr) continue;
+      ASSERT_TRUE(model.contains(other)) << i;
+      ASSERT_EQ(*found, model[other]) << i;
+    }
+    ASSERT_LE(cache.size(), 64U);
+  }
+  for (int n = 0; n < 200; ++n) cache.erase("name " + std::to_string(n));
+  EXPECT_EQ(cache.size(), 0U);
+}
+
+TEST(KeyCache, IsFullBeforeAnythingGoes) {
+  Cache cache(16 * 100);
+  for (int i = 0; i < 100'000; ++i) put(cache, "name " + std::to_string(i), i);
+  EXPECT_EQ(cache.size(), 1600U);
+  for (int i = 0; i < 100'000; ++i) cache.erase("name " + std::to_string(i));
+  EXPECT_EQ(cache.size(), 0U);
+  put(cache, "again", 1);
+  EXPECT_NE(cache.find("again"), nullptr);
 }
 
 // The change is committed, the entry erased, the change acknowledged; only then comes the reader
