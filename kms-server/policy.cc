@@ -73,6 +73,7 @@ std::expected<void, Denial> check_sender(const OpenIdentity& sender) {
 // Whether `named` is a URI of `who`: one of its own, or one that it owns.
 bool names_uri_of(const mikey::Identity& named, const OpenIdentity& who) {
   if (named.type != mikey::IdType::uri) return false;
+  if (named.data == who.uri) return true;
   const auto canonical = canonical_uri(named.data);
   return canonical && who.answers_to(*canonical);
 }
@@ -247,26 +248,33 @@ std::expected<Granted, Denial> Policy::grant(const PolicyBook& book,
     return std::unexpected(allowed.error());
   }
 
-  policy.flags = policy.flags.with(TicketFlag::d_kms_generated).with(TicketFlag::k_changed, false);
+  bool changed = false;
+  const auto change = [&changed](auto& field, const auto& value) {
+    field = value;
+    changed = true;
+  };
+  const mikey::TicketFlags wished_flags = wish.flags.with(TicketFlag::k_changed, false);
+  policy.flags = wished_flags.with(TicketFlag::d_kms_generated);
   // [6043-12.5-01]
   if (!rules.get(&PolicyRule::allow_reuse).value)
     policy.flags = policy.flags.with(TicketFlag::j_reusable, false);
-  if (policy.idr_kms != kms_) policy.idr_kms = kms_;
-  if (!policy.idr_i) policy.idr_i = sender_id;  // [6043-4.2.1.1-08]
+  changed = policy.flags != wished_flags;
+  if (policy.idr_kms != kms_) change(policy.idr_kms, kms_);
+  if (!policy.idr_i) change(policy.idr_i, sender_id);  // [6043-4.2.1.1-08]
 
   // The limits give way by the clock skew: a sender that computed them itself, on a clock that is
   // a little off, keeps its wish.
   const WallTime earliest = now - settings.start_margin;
   if (!policy.trs || policy.trs->to_wall_time() < earliest - settings.clock_skew) {
-    policy.trs = Timestamp::from(earliest, TsType::ntp_utc_32);
+    change(policy.trs, Timestamp::from(earliest, TsType::ntp_utc_32));
   }
   const auto longest = rules.get(&PolicyRule::max_validity).value;
   if (!policy.tre) {
     // A more specific rule may shorten the one and say nothing of the other.
     const auto unasked = std::min(rules.get(&PolicyRule::default_validity).value, longest);
-    policy.tre = Timestamp::from(now + unasked, TsType::ntp_utc_32);
+    change(policy.tre, Timestamp::from(now + unasked, TsType::ntp_utc_32));
   } else if (policy.tre->to_wall_time() > now + longest + settings.clock_skew) {
-    policy.tre = Timestamp::from(now + longest, TsType::ntp_utc_32);
+    change(policy.tre, Timestamp::from(now + longest, TsType::ntp_utc_32));
   }
   if (policy.tre->to_wall_time() <= now ||
       policy.tre->to_wall_time() <= policy.trs->to_wall_time()) {
@@ -274,10 +282,7 @@ std::expected<Granted, Denial> Policy::grant(const PolicyBook& book,
                 ErrorNo::invalid_tppar);
   }
 
-  mikey::TicketPolicy wished = wish;
-  wished.keys.clear();
-  wished.flags = wished.flags.with(TicketFlag::k_changed, false);
-  policy.flags = policy.flags.with(TicketFlag::k_changed, policy != wished);  // [6043-6.10-43]
+  policy.flags = policy.flags.with(TicketFlag::k_changed, changed);  // [6043-6.10-43]
   return granted;
 }
 
