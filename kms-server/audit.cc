@@ -1,10 +1,11 @@
 #include "kms-server/audit.h"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <future>
+
+#include "base/rfc3339.h"
 
 namespace keystub::kms {
 namespace {
@@ -45,13 +46,9 @@ void append_field(std::string& out, std::string_view name, std::string_view valu
 }  // namespace
 
 std::string to_json(const AuditRecord& record) {
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(record.time);
-  const auto micros =
-      std::chrono::duration_cast<std::chrono::microseconds>(record.time - seconds).count();
   std::string out;
   out.reserve(kUsualOctets);
-  fmt::format_to(std::back_inserter(out), "{{\"time\":\"{:%Y-%m-%dT%H:%M:%S}.{:06}Z\"",
-                 fmt::gmtime(std::chrono::system_clock::to_time_t(seconds)), micros);
+  out.append("{\"time\":\"").append(Rfc3339(record.time).text()).append("\"");
   append_field(out, "request_id", record.request_id);
   append_field(out, "trace_id", record.trace_id);
   append_field(out, "caller", record.caller);
@@ -116,7 +113,7 @@ Result<void> Audit::append_and_wait(const AuditRecord& record) {
   // Shared: set_value() may still be at work when the value is there.
   const auto written = std::make_shared<std::promise<Result<void>>>();
   auto waiting = written->get_future();
-  append(record, [written](Result<void> result) { written->set_value(std::move(result)); });
+  append(record, [written](const Result<void>& result) { written->set_value(result); });
   return waiting.get();
 }
 
@@ -182,9 +179,11 @@ void Audit::tell(std::vector<Written> callers, const Result<void>& result) {
     // Before anybody is told: who then asks how the audit is must not hear the old state.
     fault_ = result ? std::nullopt : std::optional(result.error());
   }
-  for (const Written& written : callers) written(result);
+  for (Written& written : callers) {
+    written(result);
+    written = nullptr;  // lets go of what it holds while that is at hand, and not under the lock
+  }
   const std::size_t told = callers.size();
-  callers.clear();  // what a caller's function holds is not let go under the lock
   const std::lock_guard lock(mutex_);
   untold_ -= told;
   metrics_.waiting.set(static_cast<double>(untold_));

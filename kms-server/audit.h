@@ -93,7 +93,7 @@ struct AuditMetrics {
 class Audit {
  public:
   // Told when the line is written (and durable, as the fsync policy says) or why it is not.
-  using Written = std::function<void(Result<void>)>;
+  using Written = std::move_only_function<void(const Result<void>&)>;
 
   // Opens the file (audit_file.h); unavailable or conflict when it cannot.
   static Result<std::unique_ptr<Audit>> open(const AuditOptions& options,

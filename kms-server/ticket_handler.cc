@@ -60,8 +60,37 @@ struct TicketHandler::Counters {
   service::Histogram seconds;
 };
 
-// One message on its way. Lives until its answer has left; `this` is shared with whoever works on
-// it next (the caller's thread, the executor, the audit).
+// An answer that waits for its line in the audit. All else about the message is let go before,
+// while the thread that decided still has it at hand.
+struct TicketHandler::Departure {
+  TicketHandler& handler;
+  std::string request_id;
+  SteadyTime began;
+  WallTime decided;
+  Answer answer;
+  Done done;
+
+  void leave(const Result<void>& written) {
+    if (!written) {
+      handler.parts_.log.error("a decision could not be audited",
+                               {{"request_id", request_id}, {"error", written.error().describe()}});
+      if (handler.refuse_without_audit_) {
+        answer = std::unexpected(Refusal{Category::unavailable,
+                                         {},
+                                         "the service cannot answer now",
+                                         kRetryWhenUnavailable,
+                                         decided});
+      }
+    }
+    handler.counters_->seconds.observe(
+        std::chrono::duration<double>(handler.parts_.clock.steady_now() - began).count());
+    // Whoever waits may destroy the handler's surroundings once it is told.
+    done(std::move(answer));
+  }
+};
+
+// One message on its way, until its decision is made; `this` is shared with whoever works on it
+// next (the caller's thread, the executor).
 class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
  public:
   Exchange(TicketHandler& handler, ByteVector message, Accepted accepted, const rpc::Caller& caller,
@@ -184,6 +213,7 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
     }
     sender_ = found ? *found : nullptr;
     sender_key_ = sender_ != nullptr ? sender_->psk(psk_id, parts_.clock.now()) : nullptr;
+    if (sender_key_ == nullptr && source == Source::cache) return Step::ask_store;
     if (id) {
       sender_id_ = mikey::Identity(*id);
     } else {
@@ -230,16 +260,21 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
   }
 
   // A sender that the cache does not prove is looked up in the store, whoever it is: unknown, known
-  // with another key by now, or an attacker. All of them cost the same.
+  // with another key by now, or an attacker. All whom the store does not prove either cost the
+  // same: as much as a known one whose MAC was wrong under the key in the cache too.
   Step authenticate(Source source) {
     if (pk_sender_) return authenticate_holder();
     const mikey::Prepared<Psk>& key = sender_key_ != nullptr ? *sender_key_ : handler_.dummy_key_;
     const auto failure = prove(key);
     const bool wrong_mac = failure && failure->category() == Category::unauthenticated;
-    if ((sender_key_ == nullptr || wrong_mac) && source == Source::cache) {
+    if (wrong_mac && source == Source::cache) {
+      wrong_in_cache_ = true;
       return Step::again_with_store;
     }
-    // Whatever was wrong, it took the same look-ups.
+    // Whatever was wrong, it took the same look-ups, and two MACs.
+    if ((sender_key_ == nullptr || wrong_mac) && !wrong_in_cache_) {
+      (void)prove(handler_.dummy_key_);
+    }
     if ((sender_key_ == nullptr || wrong_mac) && key_has_a_name_of_its_own() && !looked_up_psk_) {
       (void)find_by_psk(claimed_psk_id(), Source::store);
     }
@@ -563,30 +598,11 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
     if (!answer) answer.error().server_time = now;
     record_.time = now;
     if (record_.operation.empty()) record_.operation = "unknown";
-    parts_.audit.append(record_, [self = shared_from_this(),
-                                  answer = std::move(answer)](Result<void> written) mutable {
-      self->leave(std::move(written), std::move(answer));
-    });
+    parts_.audit.append(
+        record_, [departure = std::make_unique<Departure>(handler_, record_.request_id, began_, now,
+                                                          std::move(answer), std::move(done_))](
+                     const Result<void>& written) { departure->leave(written); });
     return Step::finished;
-  }
-
-  void leave(Result<void> written, Answer answer) {
-    if (!written) {
-      parts_.log.error("a decision could not be audited",
-                       {{"request_id", record_.request_id}, {"error", written.error().describe()}});
-      if (handler_.refuse_without_audit_) {
-        answer = std::unexpected(Refusal{Category::unavailable,
-                                         {},
-                                         "the service cannot answer now",
-                                         kRetryWhenUnavailable,
-                                         record_.time});
-      }
-    }
-    handler_.counters_->seconds.observe(
-        std::chrono::duration<double>(parts_.clock.steady_now() - began_).count());
-    // Whoever waits may destroy the handler's surroundings once it is told.
-    Done done = std::move(done_);
-    done(std::move(answer));
   }
 
   const mikey::Message& init() const {
@@ -616,7 +632,8 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
   AuditRecord record_;
   std::string address_;  // of the peer
   bool failed_before_ = false;
-  bool looked_up_psk_ = false;  // in the store
+  bool wrong_in_cache_ = false;  // the MAC, under the key that the cache has
+  bool looked_up_psk_ = false;   // in the store
   std::size_t step_ = 0;
 
   std::optional<mikey::ReceivedRequest> request_;  // one of the two

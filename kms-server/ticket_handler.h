@@ -4,7 +4,7 @@
 // One message goes through, in this order: limits, parse, the sender's key, MAC, replay check,
 // policy, revocations, issue or resolve, audit, answer. Nothing is remembered about a sender before
 // its MAC is verified (KMS-7), but for the fixed-size table of the limits. An unknown identity and
-// a wrong key cost the same work (a MAC, a look into the store, a MAC) and get the same answer.
+// a wrong key cost the same work (a look into the store, two MACs) and get the same answer.
 //
 // In the public-key variants certificate and signature stand for key and MAC. RSA takes its time,
 // so such a message is worked on by a few threads of its own. It costs a look into the store and a
@@ -102,6 +102,7 @@ class TicketHandler {
  private:
   class Exchange;
   struct Counters;
+  struct Departure;
 
   std::string next_request_id();
   bool serves_pk() const noexcept { return parts_.pk && parts_.pk->keeper.enabled(); }

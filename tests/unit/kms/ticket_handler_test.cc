@@ -593,8 +593,11 @@ TEST_F(TicketHandlerTest, KMS_7_UnknownIdentityAndWrongKeyAskTheStoreEquallyOfte
   unknown.psk_id = "sip:nobody@example.com";
   mikey::KmsCredentials wrong_key = credentials(kAlice);
   wrong_key.psk = random.secret<PskTag>(32).value();
+  mikey::KmsCredentials not_cached = credentials(kBob);
+  not_cached.psk = random.secret<PskTag>(32).value();
   EXPECT_EQ(look_ups_of(unknown), 1U);
   EXPECT_EQ(look_ups_of(wrong_key), 1U);
+  EXPECT_EQ(look_ups_of(not_cached), 1U);
   EXPECT_TRUE(request(kAlice, wish({kBob})).has_value());
 }
 
