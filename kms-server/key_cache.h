@@ -132,6 +132,9 @@ class KeyCache {
       if (free.empty() && entries.size() == max_entries) remove(least_looked_for());
       Place place = static_cast<Place>(entries.size());
       if (free.empty()) {
+        if (entries.size() == entries.capacity()) {  // doubled, but not beyond what may be full
+          entries.reserve(std::clamp<std::size_t>(2 * entries.size(), 1, max_entries));
+        }
         entries.emplace_back();
         if (2 * entries.size() > slots.size()) grow();
       } else {
