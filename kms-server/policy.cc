@@ -248,17 +248,16 @@ std::expected<Granted, Denial> Policy::grant(const PolicyBook& book,
     return std::unexpected(allowed.error());
   }
 
-  bool changed = false;
-  const auto change = [&changed](auto& field, const auto& value) {
-    field = value;
-    changed = true;
-  };
   const mikey::TicketFlags wished_flags = wish.flags.with(TicketFlag::k_changed, false);
   policy.flags = wished_flags.with(TicketFlag::d_kms_generated);
   // [6043-12.5-01]
   if (!rules.get(&PolicyRule::allow_reuse).value)
     policy.flags = policy.flags.with(TicketFlag::j_reusable, false);
-  changed = policy.flags != wished_flags;
+  bool changed = policy.flags != wished_flags;
+  const auto change = [&changed](auto& field, const auto& value) {
+    field = value;
+    changed = true;
+  };
   if (policy.idr_kms != kms_) change(policy.idr_kms, kms_);
   if (!policy.idr_i) change(policy.idr_i, sender_id);  // [6043-4.2.1.1-08]
 

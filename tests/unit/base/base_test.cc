@@ -182,6 +182,19 @@ TEST(Try, PassesValuesOnAndReturnsErrors) {
   EXPECT_EQ(failed.error().category(), Category::busy);
 }
 
+// GNU date -u says the same of these.
+TEST(Rfc3339, WritesEveryDigitInUtc) {
+  const auto text_of = [](std::int64_t seconds, std::int64_t nanos) {
+    const WallTime time{std::chrono::seconds(seconds) + std::chrono::nanoseconds(nanos)};
+    return std::string(Rfc3339(time).text());
+  };
+  EXPECT_EQ(text_of(0, 0), "1970-01-01T00:00:00.000000Z");
+  EXPECT_EQ(text_of(1795791845, 123'456'789), "2026-11-27T15:04:05.123456Z");
+  EXPECT_EQ(text_of(951'868'799, 999'999'999), "2000-02-29T23:59:59.999999Z");
+  EXPECT_EQ(text_of(-1, 0), "1969-12-31T23:59:59.000000Z");
+  EXPECT_EQ(text_of(7'258'118'400, 5'000), "2200-01-01T00:00:00.000005Z");
+}
+
 // [6043-6.3-01] [3830-4.2.8-01]
 TEST(NtpTime, CoversBothErasAndEveryNanosecond) {
   using namespace std::chrono;
@@ -196,19 +209,6 @@ TEST(NtpTime, CoversBothErasAndEveryNanosecond) {
 }
 
 // [3830-5.2-02]
-// GNU date -u says the same of these.
-TEST(Rfc3339, WritesEveryDigitInUtc) {
-  const auto text_of = [](std::int64_t seconds, std::int64_t nanos) {
-    const WallTime time{std::chrono::seconds(seconds) + std::chrono::nanoseconds(nanos)};
-    return std::string(Rfc3339(time).text());
-  };
-  EXPECT_EQ(text_of(0, 0), "1970-01-01T00:00:00.000000Z");
-  EXPECT_EQ(text_of(1795791845, 123'456'789), "2026-11-27T15:04:05.123456Z");
-  EXPECT_EQ(text_of(951'868'799, 999'999'999), "2000-02-29T23:59:59.999999Z");
-  EXPECT_EQ(text_of(-1, 0), "1969-12-31T23:59:59.000000Z");
-  EXPECT_EQ(text_of(7'258'118'400, 5'000), "2200-01-01T00:00:00.000005Z");
-}
-
 TEST(DistinctNtpTimes, NeverRepeatAValueWhileTheClockStandsOrStepsBackALittle) {
   using namespace std::chrono_literals;
   const WallTime start = from_ntp(0xED56F2C500000000);
