@@ -271,12 +271,12 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
       wrong_in_cache_ = true;
       return Step::again_with_store;
     }
-    // Whatever was wrong, it took the same look-ups, and two MACs.
-    if ((sender_key_ == nullptr || wrong_mac) && !wrong_in_cache_) {
-      (void)prove(handler_.dummy_key_);
-    }
-    if ((sender_key_ == nullptr || wrong_mac) && key_has_a_name_of_its_own() && !looked_up_psk_) {
-      (void)find_by_psk(claimed_psk_id(), Source::store);
+    if (sender_key_ == nullptr || wrong_mac) {
+      // Whatever was wrong, it took the same look-ups, and two MACs.
+      if (!wrong_in_cache_) (void)prove(handler_.dummy_key_);
+      if (key_has_a_name_of_its_own() && !looked_up_psk_) {
+        (void)find_by_psk(claimed_psk_id(), Source::store);
+      }
     }
     if (sender_key_ == nullptr) {
       return refuse_unauthenticated("unknown", "no key is known for this sender");
