@@ -108,35 +108,42 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
     address_ = caller.address;
   }
 
-  void run() { advance(Source::cache); }
+  void run() { advance(Thread::of_caller); }
 
  private:
+  enum class Thread { of_caller, of_executor };
   enum class Source { cache, store };
-  // again_with_store: from find_sender on, on the executor.
+  // again_with_store: from find_sender on.
   enum class Step { next, ask_store, again_with_store, finished };
 
-  // The order of the steps is that of architecture.md. A step that needs the store runs again, from
-  // its beginning, on the executor; the steps after it stay there.
-  void advance(Source source) {
+  // The order of the steps is that of architecture.md. Each looks into the cache first. One that
+  // needs the store runs again, from its beginning, on the executor; the steps after it stay there.
+  void advance(Thread thread) {
     using StepFunction = Step (Exchange::*)(Source);
     static constexpr std::array<StepFunction, 8> kSteps = {
         &Exchange::parse,           &Exchange::find_sender, &Exchange::authenticate,
         &Exchange::find_protection, &Exchange::find_policy, &Exchange::open_ticket,
         &Exchange::find_initiator,  &Exchange::decide};
     while (step_ < kSteps.size()) {
-      switch ((this->*kSteps[step_])(source)) {
-        case Step::next: ++step_; break;
+      switch ((this->*kSteps[step_])(source_)) {
+        case Step::next:
+          ++step_;
+          source_ = Source::cache;
+          break;
         case Step::finished: return;
         case Step::again_with_store: step_ = 1; [[fallthrough]];
-        case Step::ask_store: {
-          StoreExecutor& executor = pk_sender_ ? parts_.pk->executor : parts_.executor;
-          auto submitted =
-              executor.submit([self = shared_from_this()] { self->advance(Source::store); });
-          if (!submitted) refuse("store", submitted.error());
-          return;
-        }
+        case Step::ask_store:
+          source_ = Source::store;
+          if (thread == Thread::of_caller) return move_to_executor();
       }
     }
+  }
+
+  void move_to_executor() {
+    StoreExecutor& executor = pk_sender_ ? parts_.pk->executor : parts_.executor;
+    auto submitted =
+        executor.submit([self = shared_from_this()] { self->advance(Thread::of_executor); });
+    if (!submitted) refuse("store", submitted.error());
   }
 
   Deadline deadline() const { return Deadline::in(settings_.store_timeout); }
@@ -214,6 +221,7 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
     sender_ = found ? *found : nullptr;
     sender_key_ = sender_ != nullptr ? sender_->psk(psk_id, parts_.clock.now()) : nullptr;
     if (sender_key_ == nullptr && source == Source::cache) return Step::ask_store;
+    asked_store_for_sender_ = source == Source::store;
     if (id) {
       sender_id_ = mikey::Identity(*id);
     } else {
@@ -262,12 +270,12 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
   // A sender that the cache does not prove is looked up in the store, whoever it is: unknown, known
   // with another key by now, or an attacker. All whom the store does not prove either cost the
   // same: as much as a known one whose MAC was wrong under the key in the cache too.
-  Step authenticate(Source source) {
+  Step authenticate(Source) {
     if (pk_sender_) return authenticate_holder();
     const mikey::Prepared<Psk>& key = sender_key_ != nullptr ? *sender_key_ : handler_.dummy_key_;
     const auto failure = prove(key);
     const bool wrong_mac = failure && failure->category() == Category::unauthenticated;
-    if (wrong_mac && source == Source::cache) {
+    if (wrong_mac && !asked_store_for_sender_) {
       wrong_in_cache_ = true;
       return Step::again_with_store;
     }
@@ -632,9 +640,11 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
   AuditRecord record_;
   std::string address_;  // of the peer
   bool failed_before_ = false;
+  bool asked_store_for_sender_ = false;
   bool wrong_in_cache_ = false;  // the MAC, under the key that the cache has
   bool looked_up_psk_ = false;   // in the store
   std::size_t step_ = 0;
+  Source source_ = Source::cache;  // of that step
 
   std::optional<mikey::ReceivedRequest> request_;  // one of the two
   std::optional<mikey::ReceivedResolve> resolve_;

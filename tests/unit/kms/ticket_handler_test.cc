@@ -569,12 +569,14 @@ TEST_F(TicketHandlerTest, AsksTheStoreOnceForAKnownSenderAndNeverKeepsAnUnknownO
   const std::size_t after_first = store->look_ups();
   ASSERT_TRUE(request(kAlice, wish({kBob})).has_value());
   EXPECT_EQ(store->look_ups(), after_first) << "a hit is answered from the cache";
+  ASSERT_TRUE(request(kBob, wish_of(kBob, {kAlice})).has_value());
+  EXPECT_EQ(store->look_ups(), after_first + 1) << "for the sender; TPK and policy are cached";
   mikey::KmsCredentials unknown = credentials(kAlice);
   unknown.self = mikey::Identity::uri("sip:nobody@example.com");
   unknown.psk_id = "sip:nobody@example.com";
   for (std::size_t i = 1; i <= 3; ++i) {
     EXPECT_FALSE(ask(mikey::TicketRequest::start(env(), unknown, wish({kBob})).value().message()));
-    EXPECT_EQ(store->look_ups(), after_first + i);
+    EXPECT_EQ(store->look_ups(), after_first + 1 + i);
   }
 }
 
