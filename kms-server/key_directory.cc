@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "kms-server/uri_pattern.h"
 #include "mikey/public_key/certificate.h"
 
 namespace keystub::kms {
@@ -18,51 +17,30 @@ WallTime end_of(const PinnedCertificate& pinned) {
   return certificate ? certificate->not_after() : WallTime();
 }
 
+// The canonical name of whom `name` belongs to.
+std::optional<std::string> owner_in(PackedCache& owners, std::string_view name) {
+  std::optional<std::string> owner;
+  owners.find(name, [&](Bytes uri) { owner = to_string(uri); });
+  return owner;
+}
+
 }  // namespace
 
-const mikey::Prepared<Psk>* OpenIdentity::psk(Bytes id, WallTime now) const noexcept {
-  const Bytes wanted = id.empty() ? as_bytes(uri) : id;
-  const NamedPsk* only = nullptr;
-  std::size_t alive = 0;
-  for (const NamedPsk& psk : psks) {
-    if (psk.expires && *psk.expires <= now) continue;
-    if (equal(psk.id, wanted)) return &psk.key;
-    only = &psk;
-    ++alive;
-  }
-  return id.empty() && alive == 1 ? &only->key : nullptr;
-}
-
-bool OpenIdentity::has_psk(Bytes id) const noexcept {
-  return std::ranges::any_of(psks, [id](const NamedPsk& psk) { return equal(psk.id, id); });
-}
-
-bool OpenIdentity::holds_tpk(Bytes id) const noexcept {
-  return std::any_of(shared_tpk_ids.begin(), shared_tpk_ids.end(),
-                     [id](const ByteVector& held) { return equal(held, id); });
-}
-
-bool OpenIdentity::has_uri(std::string_view canonical) const noexcept {
-  return uri == canonical || std::ranges::find(aliases, canonical) != aliases.end();
-}
-
-bool OpenIdentity::owns(std::string_view canonical) const noexcept {
-  return std::ranges::any_of(owned_patterns, [canonical](const std::string& pattern) {
-    return covers(pattern, canonical);
-  });
-}
-
-KeyDirectory::KeyDirectory(IdentityStore& store, const Kek& kek, std::size_t max_cached)
+KeyDirectory::KeyDirectory(IdentityStore& store, const Kek& kek, const CacheLimits& limits)
     : store_(store),
       kek_(kek),
-      identities_(max_cached),
-      alias_owners_(max_cached),
-      psk_owners_(max_cached),
-      tpks_(max_cached),
+      identities_(limits.keys),
+      packed_identities_(limits.packed_octets),
+      alias_owners_(limits.packed_octets / 8),
+      psk_owners_(limits.packed_octets / 8),
+      tpks_(limits.keys),
       policy_(1) {
   store_.on_change([this](const Change& change) {
     switch (change.subject) {
-      case ChangeSubject::identity: identities_.erase(as_text(change.key)); break;
+      case ChangeSubject::identity:
+        identities_.erase(as_text(change.key));
+        packed_identities_.erase(as_text(change.key));
+        break;
       case ChangeSubject::own_tpk:
         tpks_.erase(kActive);
         tpks_.erase(name_of_tpk(change.key));
@@ -109,34 +87,45 @@ Result<std::shared_ptr<const OpenTpk>> KeyDirectory::open(const Tpk& tpk) const 
   return opened;
 }
 
+std::shared_ptr<const OpenIdentity> KeyDirectory::cached_by_name(std::string_view canonical) {
+  if (auto identity = identities_.find(canonical)) return identity;
+  const auto load = identities_.begin_load(canonical);
+  std::shared_ptr<const OpenIdentity> identity;
+  packed_identities_.find(canonical, [&](Bytes packed) { identity = unpack(canonical, packed); });
+  if (identity != nullptr) identities_.insert(load, canonical, identity);
+  return identity;
+}
+
 std::shared_ptr<const OpenIdentity> KeyDirectory::cached_identity(std::string_view uri) {
-  if (auto identity = identities_.find(uri)) return identity;
-  const auto owner = alias_owners_.find(uri);
-  if (owner == nullptr) return nullptr;
-  auto identity = identities_.find(*owner);
+  if (auto identity = cached_by_name(uri)) return identity;
+  const auto owner = owner_in(alias_owners_, uri);
+  if (!owner) return nullptr;
+  auto identity = cached_by_name(*owner);
   return identity != nullptr && identity->has_uri(uri) ? identity : nullptr;
 }
 
 Result<std::shared_ptr<const OpenIdentity>> KeyDirectory::find_identity(std::string_view uri,
                                                                         Deadline deadline) {
   const auto load = identities_.begin_load(uri);
+  const auto packed_load = packed_identities_.begin_load(uri);
   const auto alias_load = alias_owners_.begin_load(uri);
   const Identity identity = TRY(store_.find(uri, deadline));
   if (identity.uri != uri) {
-    // An alias; the load above was of the wrong name.
-    alias_owners_.insert(alias_load, uri, std::make_shared<const std::string>(identity.uri));
+    // An alias; the loads above were of the wrong name.
+    alias_owners_.insert(alias_load, uri, as_bytes(identity.uri));
     return find_identity(identity.uri, deadline);
   }
   auto opened = TRY(open(identity));
   identities_.insert(load, uri, opened);
+  packed_identities_.insert(packed_load, uri, pack(*opened).reveal());
   return opened;
 }
 
 std::shared_ptr<const OpenIdentity> KeyDirectory::cached_speaker(std::string_view uri) {
-  if (auto identity = identities_.find(uri)) return identity;
-  const auto owner = alias_owners_.find(uri);
-  if (owner == nullptr) return nullptr;
-  auto identity = identities_.find(*owner);
+  if (auto identity = cached_by_name(uri)) return identity;
+  const auto owner = owner_in(alias_owners_, uri);
+  if (!owner) return nullptr;
+  auto identity = cached_by_name(*owner);
   return identity != nullptr && identity->answers_to(uri) ? identity : nullptr;
 }
 
@@ -146,14 +135,14 @@ Result<std::shared_ptr<const OpenIdentity>> KeyDirectory::find_speaker(std::stri
   if (named || named.error().category() != Category::not_found) return named;
   const auto load = alias_owners_.begin_load(uri);
   const Identity owner = TRY(store_.find_owner(uri, deadline));
-  alias_owners_.insert(load, uri, std::make_shared<const std::string>(owner.uri));
+  alias_owners_.insert(load, uri, as_bytes(owner.uri));
   return find_identity(owner.uri, deadline);
 }
 
 std::shared_ptr<const OpenIdentity> KeyDirectory::cached_identity_of_psk(Bytes psk_id) {
-  const auto uri = psk_owners_.find(as_text(psk_id));
-  if (uri == nullptr) return nullptr;
-  auto identity = identities_.find(*uri);
+  const auto uri = owner_in(psk_owners_, as_text(psk_id));
+  if (!uri) return nullptr;
+  auto identity = cached_by_name(*uri);
   return identity != nullptr && identity->has_psk(psk_id) ? identity : nullptr;
 }
 
@@ -161,7 +150,7 @@ Result<std::shared_ptr<const OpenIdentity>> KeyDirectory::find_identity_of_psk(B
                                                                                Deadline deadline) {
   const auto load = psk_owners_.begin_load(as_text(psk_id));
   const Identity owner = TRY(store_.find_by_psk_id(psk_id, deadline));
-  psk_owners_.insert(load, as_text(psk_id), std::make_shared<const std::string>(owner.uri));
+  psk_owners_.insert(load, as_text(psk_id), as_bytes(owner.uri));
   if (auto known = cached_identity_of_psk(psk_id)) return known;
   return find_identity(owner.uri, deadline);
 }

@@ -1,6 +1,9 @@
 // KeyDirectory: identities and ticket protection keys with their keys open, and the rules of the
 // policy, from the cache or from the store.
 //
+// Identities are cached in two rooms: those that were wanted last, ready for use; and very many of
+// them packed (PackedCache), to be made ready in a microsecond.
+//
 // cached_…() never blocks and gives null when the cache does not hold it; find_…() asks the store
 // (never on an RPC thread) and lets what it found into the cache. Errors of find_…(): not_found,
 // unavailable, busy, internal.
@@ -17,44 +20,13 @@
 #include "kms-server/identity_store.h"
 #include "kms-server/kek.h"
 #include "kms-server/key_cache.h"
+#include "kms-server/open_identity.h"
+#include "kms-server/packed_cache.h"
 #include "kms-server/policy_book.h"
 #include "mikey/keys.h"
 #include "mikey/prf.h"
 
 namespace keystub::kms {
-
-// Immutable once made. Keys are prepared: every message of an identity uses the same.
-struct OpenIdentity {
-  struct NamedPsk {
-    ByteVector id;
-    mikey::Prepared<Psk> key;
-    std::optional<WallTime> expires;
-  };
-
-  std::string uri;  // the canonical name
-  IdentityKind kind = IdentityKind::user;
-  IdentityState state = IdentityState::active;
-  WallTime created;
-  std::vector<std::string> aliases;
-  std::vector<std::string> owned_patterns;
-  std::vector<NamedPsk> psks;
-  std::vector<ByteVector> shared_tpk_ids;       // mode 3
-  std::vector<std::string> groups;              // the active ones that it is a member of, in order
-  std::vector<PinnedCertificate> certificates;  // the one that is valid longest first
-
-  // The key with this id, unless it has expired at `now`. With an empty id: the one whose id is
-  // the canonical name, or the only one that there is.
-  const mikey::Prepared<Psk>* psk(Bytes id, WallTime now) const noexcept;
-  // Expired or not.
-  bool has_psk(Bytes id) const noexcept;
-  bool holds_tpk(Bytes id) const noexcept;
-  // `canonical` is one of its own URIs, or of those that it owns by a pattern.
-  bool has_uri(std::string_view canonical) const noexcept;
-  bool owns(std::string_view canonical) const noexcept;
-  bool answers_to(std::string_view canonical) const noexcept {
-    return has_uri(canonical) || owns(canonical);
-  }
-};
 
 struct OpenTpk {
   ByteVector id;
@@ -62,10 +34,16 @@ struct OpenTpk {
   std::optional<std::string> owner;  // mode 3: who holds it too
 };
 
+struct CacheLimits {
+  std::size_t keys = 4096;  // identities that are ready for use; TPKs: the same again
+  // Of the packed identities. Their other names may take a quarter of it more.
+  std::size_t packed_octets = std::size_t{80} << 20;
+};
+
 class KeyDirectory {
  public:
   // Listens to the store: a changed subject leaves the cache before the change is acknowledged.
-  KeyDirectory(IdentityStore& store, const Kek& kek, std::size_t max_cached);
+  KeyDirectory(IdentityStore& store, const Kek& kek, const CacheLimits& limits);
   ~KeyDirectory();
   KeyDirectory(const KeyDirectory&) = delete;
   KeyDirectory& operator=(const KeyDirectory&) = delete;
@@ -81,8 +59,9 @@ class KeyDirectory {
   std::shared_ptr<const OpenIdentity> cached_identity_of_psk(Bytes psk_id);
   Result<std::shared_ptr<const OpenIdentity>> find_identity_of_psk(Bytes psk_id, Deadline deadline);
 
-  // Entries of both caches: for metrics.
+  // Identities and TPKs that are ready for use, and identities that are packed: for metrics.
   std::size_t cached() const { return identities_.size() + tpks_.size(); }
+  std::size_t packed() const { return packed_identities_.size(); }
 
   // A shared TPK counts only as long as its owner holds it: ask OpenIdentity::holds_tpk().
   std::shared_ptr<const OpenTpk> cached_tpk(Bytes tpk_id);
@@ -94,16 +73,18 @@ class KeyDirectory {
   Result<std::shared_ptr<const PolicyBook>> find_policy(Deadline deadline);
 
  private:
+  std::shared_ptr<const OpenIdentity> cached_by_name(std::string_view canonical);
   Result<std::shared_ptr<const OpenIdentity>> open(const Identity& identity) const;
   Result<std::shared_ptr<const OpenTpk>> open(const Tpk& tpk) const;
 
   IdentityStore& store_;
   const Kek& kek_;
   KeyCache<OpenIdentity> identities_;  // by canonical name
+  PackedCache packed_identities_;      // the same, and more of them
   // Canonical names by alias or owned URI, and by the id of a PSK. May be out of date: the identity
   // itself tells which URIs and keys it has.
-  KeyCache<std::string> alias_owners_;
-  KeyCache<std::string> psk_owners_;
+  PackedCache alias_owners_;
+  PackedCache psk_owners_;
   KeyCache<OpenTpk> tpks_;       // by id, and the active one under kActive
   KeyCache<PolicyBook> policy_;  // one entry
 };

@@ -103,7 +103,7 @@ struct KmsServer::Impl {
        std::unique_ptr<RevocationBook> book)
       : settings(given),
         plaintext_tickets(parts.plaintext_tickets),
-        keys(parts.store, parts.kek, given.cached_keys),
+        keys(parts.store, parts.kek, given.cache),
         policy(given.policy, given.identity),
         revocation_feed(std::move(feed)),
         revocations(std::move(book)),

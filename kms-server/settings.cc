@@ -12,6 +12,7 @@ constexpr std::int64_t kMaxRate = 10'000'000;
 constexpr std::int64_t kMaxThreads = 64;
 constexpr std::int64_t kMaxWaiting = 1'000'000;
 constexpr std::int64_t kMaxCachedKeys = 10'000'000;
+constexpr std::uint64_t kMinPackedMemory = std::uint64_t{8} << 20;
 // The replay window takes 64 octets for each, in two generations.
 constexpr std::int64_t kMinReplayCapacity = 1024;
 constexpr std::int64_t kMaxReplayCapacity = std::int64_t{1} << 26;
@@ -28,8 +29,10 @@ void read_store(service::Config& config, Settings& settings) {
   settings.store_max_waiting =
       static_cast<std::size_t>(config.integer("store.max_waiting", 1024, 1, kMaxWaiting));
   settings.store_timeout = config.duration("store.timeout", 2s, 10ms, 60s);
-  settings.cached_keys =
-      static_cast<std::size_t>(config.integer("store.cached_keys", 100'000, 16, kMaxCachedKeys));
+  settings.cache.keys =
+      static_cast<std::size_t>(config.integer("store.cached_keys", 4096, 16, kMaxCachedKeys));
+  settings.cache.packed_octets = config.size("store.packed_memory", std::uint64_t{80} << 20,
+                                             kMinPackedMemory, PackedCache::kMaxSize);
 
   settings.backup_folder = config.path("backup.folder", {});
 

@@ -12,6 +12,7 @@
 #include "kms-server/access.h"
 #include "kms-server/audit.h"
 #include "kms-server/kek_source.h"
+#include "kms-server/key_directory.h"
 #include "kms-server/pk_material.h"
 #include "kms-server/policy.h"
 #include "kms-server/rate_limiter.h"
@@ -51,7 +52,7 @@ struct Settings {
   std::size_t store_threads = 4;
   std::size_t store_max_waiting = 1024;
   std::chrono::milliseconds store_timeout{2000};
-  std::size_t cached_keys = 100'000;
+  CacheLimits cache;
 
   std::filesystem::path backup_folder;  // empty: no backups over the admin port
 

@@ -33,7 +33,9 @@ StateMetrics::StateMetrics(service::Metrics& metrics, Parts parts)
       store_waiting_(metrics.gauge("store_waiting", "Calls that wait for the database.")),
       pk_waiting_(
           metrics.gauge("pk_waiting", "Messages with certificates that wait for a thread.")),
-      cached_keys_(metrics.gauge("cached_keys", "Identities and TPKs kept in memory.")),
+      cached_keys_(metrics.gauge("cached_keys", "Identities and TPKs kept ready in memory.")),
+      packed_identities_(
+          metrics.gauge("packed_identities", "Identities kept packed in memory behind them.")),
       limiter_slots_(metrics.gauge("limiter_slots_used", "Slots of the rate limiter in use.")),
       effective_skew_(metrics.gauge("replay_effective_skew_seconds",
                                     "The skew in force: smaller while the replay window is full.")),
@@ -50,6 +52,7 @@ void StateMetrics::update(std::size_t open_streams) {
   store_waiting_.set(static_cast<double>(parts_.executor.waiting()));
   pk_waiting_.set(static_cast<double>(parts_.pk_executor.waiting()));
   cached_keys_.set(static_cast<double>(parts_.keys.cached()));
+  packed_identities_.set(static_cast<double>(parts_.keys.packed()));
   limiter_slots_.set(static_cast<double>(parts_.limiter.used_slots()));
   effective_skew_.set(std::chrono::duration<double>(parts_.replay.effective_skew()).count());
   revoked_tickets_.set(static_cast<double>(parts_.revocations.tickets()));

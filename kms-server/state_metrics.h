@@ -37,6 +37,7 @@ class StateMetrics {
   service::Gauge store_waiting_;
   service::Gauge pk_waiting_;
   service::Gauge cached_keys_;
+  service::Gauge packed_identities_;
   service::Gauge limiter_slots_;
   service::Gauge effective_skew_;
   service::Gauge revoked_tickets_;

@@ -52,6 +52,7 @@ class Prepared {
   Prepared(const Key& key) : Prepared(key.clone()) {}
 
   std::size_t size() const noexcept { return state_ == nullptr ? 0 : state_->key.size(); }
+  Bytes reveal() const noexcept { return state_ == nullptr ? Bytes() : state_->key.reveal(); }
   Result<SharedPrf> prf(PrfFunc func) const {
     if (state_ == nullptr) return share_prf(func, {});
     if (func == PrfFunc::hmac_sha_256) {

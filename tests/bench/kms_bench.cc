@@ -73,6 +73,19 @@ std::size_t calls_for(double per_second, std::chrono::duration<double> length) {
   return static_cast<std::size_t>(1.5 * per_second * length.count()) + 1024;
 }
 
+constexpr LoadPlan kUntilAllAreAnswered{.length = std::chrono::minutes(5)};
+
+// Every identity asks once, so that the caches are as full as they get. Returns requests per
+// second.
+double ask_once_each(KmsHouse& house, Target& kms) {
+  double per_second = 0;
+  for (std::size_t done = 0; done < house.identities(); done += kAtOnce) {
+    const std::size_t count = std::min(kAtOnce, house.identities() - done);
+    per_second = kms.run(kUntilAllAreAnswered, house.requests_of_each(done, count));
+  }
+  return per_second;
+}
+
 // The KMS in its house, known to all clients: every identity has been asked for, as far as the
 // cache of keys goes, and there are tickets to resolve.
 class KmsUnderLoad {
@@ -90,13 +103,8 @@ class KmsUnderLoad {
   // Returns requests per second.
   double warm_up() {
     constexpr std::size_t kTickets = 4096;
-    const LoadPlan plan{.length = std::chrono::minutes(5)};
-    double per_second = 0;
-    for (std::size_t done = 0; done < house_.identities(); done += kAtOnce) {
-      const std::size_t count = std::min(kAtOnce, house_.identities() - done);
-      per_second = kms_->run(plan, house_.requests_of_each(done, count));
-    }
-    kms_->run(plan, house_.requests_for_tickets(kTickets));
+    const double per_second = ask_once_each(house_, *kms_);
+    kms_->run(kUntilAllAreAnswered, house_.requests_for_tickets(kTickets));
     return per_second;
   }
 
@@ -234,10 +242,7 @@ void compare_sizes(const Options& options, const LoadPlan& plan) {
     if (i + 1 < options.count()) million.stop();
   }
   Target target{TicketLoad(million.address(), million.tls("ca.pem")), million.server(), false};
-  // What the cache holds is drawn as the rest is.
-  for (int i = 0; i < 10; ++i) {
-    target.run({.length = std::chrono::minutes(5)}, million.requests(kAtOnce));
-  }
+  ask_once_each(million, target);
   std::vector<double> ratios;
   for (std::size_t i = 0; i < options.count(); ++i) {
     const double few = thousand.kms().measure(plan, thousand.calls(plan.exchange, rate));

@@ -36,7 +36,7 @@ class KekRewrap : public KmsFixture {
     options.path = folder / "kms.db";
     const auto opened = TRY(SqliteStore::open(options, its_kek, clock));
     TRY(take_up_rewrap(*opened, its_kek, kTimeout));
-    KeyDirectory directory(*opened, its_kek, 16);
+    KeyDirectory directory(*opened, its_kek, CacheLimits{});
     for (const char* uri : {kAlice, kBob, kCarol}) {
       TRY(directory.find_identity(uri, Deadline::in(kTimeout)));
     }

@@ -241,7 +241,7 @@ class KmsFixture : public ::testing::Test {
 
   void start() {
     window = replay::ReplayWindow::open(folder / "replay", clock, replay_options()).value();
-    keys = std::make_unique<KeyDirectory>(*store, kek, 1000);
+    keys = std::make_unique<KeyDirectory>(*store, kek, cache_limits);
     policy = std::make_unique<Policy>(policy_settings, settings.kms);
     revocations = RevocationBook::open(*store, clock, Deadline::in(kTimeout)).value();
     audit_options.path = audit_options.path.empty() ? folder / "audit" : audit_options.path;
@@ -396,6 +396,7 @@ class KmsFixture : public ::testing::Test {
   HandlerSettings settings = {.kms = mikey::Identity::uri("sip:kms@example.com")};
   PolicySettings policy_settings;
   LimitSettings limit_settings;
+  CacheLimits cache_limits{1000, std::size_t{8} << 20};
   PkSettings pk_settings;  // not enabled
   AuditOptions audit_options;
   std::size_t executor_threads = 2;

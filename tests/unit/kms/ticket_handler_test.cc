@@ -580,6 +580,27 @@ TEST_F(TicketHandlerTest, AsksTheStoreOnceForAKnownSenderAndNeverKeepsAnUnknownO
   }
 }
 
+TEST_F(TicketHandlerTest, ManyMoreIdentitiesThanAreReadyAskTheStoreOnceEach) {
+  cache_limits.keys = 16;
+  restart();
+  std::vector<std::string> uris;
+  for (int i = 0; i < 48; ++i) uris.push_back("sip:user" + std::to_string(i) + "@example.com");
+  for (const std::string& uri : uris) add(uri.c_str());
+  for (const std::string& uri : uris)
+    ASSERT_TRUE(request(uri.c_str(), wish_of(uri.c_str(), {kBob})));
+  const std::size_t after_first = store->look_ups();
+  EXPECT_LE(keys->cached(), 16U + 1U) << "the TPK too";
+  EXPECT_GE(keys->packed(), uris.size());
+  for (const std::string& uri : uris)
+    ASSERT_TRUE(request(uri.c_str(), wish_of(uri.c_str(), {kBob})));
+  EXPECT_EQ(store->look_ups(), after_first);
+
+  for (const std::string& uri : uris) {
+    ASSERT_TRUE(admin->suspend(operator_caller, uri).has_value());
+    ASSERT_FALSE(request(uri.c_str(), wish_of(uri.c_str(), {kBob})).has_value()) << uri;
+  }
+}
+
 // ------------------------------------------------------------------------------------------ KMS-7
 
 TEST_F(TicketHandlerTest, KMS_7_UnknownIdentityAndWrongKeyAskTheStoreEquallyOften) {

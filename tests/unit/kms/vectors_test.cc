@@ -22,7 +22,7 @@ class ScriptedKms {
     PolicySettings lenient;
     lenient.require_forking = false;
     const auto window = replay::ReplayWindow::in_memory(clock).value();
-    KeyDirectory keys(*store, kek, 100);
+    KeyDirectory keys(*store, kek, CacheLimits{});
     const Policy policy(lenient, settings.kms);
     const auto revocations =
         RevocationBook::open(*store, clock, Deadline::in(std::chrono::seconds(20))).value();
