@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <span>
 
 #include "base/sha256.h"
 
@@ -48,7 +47,7 @@ Result<std::unique_ptr<RateLimiter>> RateLimiter::make(const LimitSettings& sett
 RateLimiter::RateLimiter(const LimitSettings& settings, const Digest& key)
     : settings_(settings), limits_overall_(settings.overall.per_second > 0), key_(key) {
   const std::size_t sets = std::max<std::size_t>(1, settings.slots / kWays / kShards);
-  for (Shard& shard : shards_) shard.slots.resize(sets * kWays);
+  for (Shard& shard : shards_) shard.sets.resize(sets);
   overall_.tokens = settings.overall.burst;
 }
 
@@ -67,15 +66,17 @@ std::size_t RateLimiter::used_slots() const {
   std::size_t used = 0;
   for (const Shard& shard : shards_) {
     const std::lock_guard lock(shard.mutex);
-    used += static_cast<std::size_t>(std::ranges::count_if(
-        shard.slots, [](const Slot& slot) { return slot.kind != Kind::none; }));
+    for (const Set& set : shard.sets) {
+      used += static_cast<std::size_t>(std::ranges::count_if(
+          set.slots, [](const Slot& slot) { return slot.kind != Kind::none; }));
+    }
   }
   return used;
 }
 
-std::size_t RateLimiter::slots() const { return shards_.size() * shards_.front().slots.size(); }
+std::size_t RateLimiter::slots() const { return kShards * shards_.front().sets.size() * kWays; }
 
-RateLimiter::Slot& RateLimiter::least_limiting(std::span<Slot> set, SteadyTime now) const {
+std::size_t RateLimiter::least_limiting(const Set& set, SteadyTime now) const {
   // How much would be forgotten with a slot: seconds until it limits nobody any more.
   const auto weight = [&](const Slot& slot) {
     switch (slot.kind) {
@@ -91,7 +92,8 @@ RateLimiter::Slot& RateLimiter::least_limiting(std::span<Slot> set, SteadyTime n
     }
     return 0.0;
   };
-  return *std::ranges::min_element(set, {}, weight);
+  return static_cast<std::size_t>(std::ranges::min_element(set.slots, {}, weight) -
+                                  set.slots.begin());
 }
 
 RateLimiter::Key RateLimiter::key_of(Kind kind, std::string_view a, std::string_view b) const {
@@ -102,22 +104,23 @@ RateLimiter::Key RateLimiter::key_of(Kind kind, std::string_view a, std::string_
   return key;
 }
 
-std::span<RateLimiter::Slot> RateLimiter::set_of(Shard& shard, const Key& key) const {
-  const std::size_t sets = shard.slots.size() / kWays;
-  return {shard.slots.data() + key.place / kShards % sets * kWays, kWays};
+RateLimiter::Set& RateLimiter::set_of(Shard& shard, const Key& key) {
+  return shard.sets[key.place / kShards % shard.sets.size()];
 }
 
-RateLimiter::Slot* RateLimiter::find(std::span<Slot> set, const Key& key) {
-  const auto found = std::ranges::find_if(
-      set, [&](const Slot& slot) { return slot.kind == key.kind && slot.tag == key.tag; });
-  return found == set.end() ? nullptr : &*found;
+RateLimiter::Slot* RateLimiter::find(Set& set, const Key& key) {
+  for (std::size_t i = 0; i < kWays; ++i) {
+    if (set.tags[i] == key.tag && set.slots[i].kind == key.kind) return &set.slots[i];
+  }
+  return nullptr;
 }
 
-RateLimiter::Slot& RateLimiter::find_or_make(std::span<Slot> set, const Key& key,
-                                             SteadyTime now) const {
+RateLimiter::Slot& RateLimiter::find_or_make(Set& set, const Key& key, SteadyTime now) const {
   if (Slot* const found = find(set, key)) return *found;
-  Slot& slot = least_limiting(set, now);
-  slot = Slot{.tag = key.tag, .updated = now, .kind = key.kind};
+  const std::size_t least = least_limiting(set, now);
+  set.tags[least] = key.tag;
+  Slot& slot = set.slots[least];
+  slot = Slot{.updated = now, .kind = key.kind};
   if (key.kind == Kind::peer) slot.tokens = settings_.per_peer.burst;
   if (key.kind == Kind::identity) slot.tokens = settings_.per_identity.burst;
   return slot;
