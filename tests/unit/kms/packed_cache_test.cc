@@ -116,6 +116,23 @@ TEST(PackedCache, StaysWithinItsTable) {
   EXPECT_LT(cache.size(), kSmall / 64);
 }
 
+TEST(PackedCache, WipesWhatGoes) {
+  PackedCache cache(kSmall);
+  const std::string secret = "a key that nobody shall find";
+  for (const bool replaced : {false, true}) {
+    put(cache, "a", secret);
+    Bytes place;
+    cache.find("a", [&](Bytes value) { place = value; });  // the memory itself, which stays
+    ASSERT_EQ(as_text(place), secret);
+    if (replaced) {
+      put(cache, "a", "short");
+    } else {
+      cache.erase("a");
+    }
+    EXPECT_EQ(as_text(place), std::string(secret.size(), '\0')) << replaced;
+  }
+}
+
 // As in KeyCache.
 TEST(PackedCache, DoesNotTakeInWhatWasReadBeforeAChange) {
   PackedCache cache(kSmall);
