@@ -1,8 +1,8 @@
 // KeyDirectory: identities and ticket protection keys with their keys open, and the rules of the
 // policy, from the cache or from the store.
 //
-// Identities are cached in two rooms: those that were wanted last, ready for use; and very many of
-// them packed (PackedCache), to be made ready in a microsecond.
+// Identities are cached in two rooms: those that are wanted often, ready for use (KeyCache), and
+// very many of them packed (PackedCache), to be made ready in a microsecond.
 //
 // cached_…() never blocks and gives null when the cache does not hold it; find_…() asks the store
 // (never on an RPC thread) and lets what it found into the cache. Errors of find_…(): not_found,

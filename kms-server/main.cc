@@ -28,7 +28,7 @@
 #include "service/metrics.h"
 
 // Read by jemalloc: four arenas instead of four for each processor, and what is free goes back to
-// the system after a second instead of ten (decision 58).
+// the system after a second instead of ten (decision 59).
 extern "C" {
 extern const char* malloc_conf;
 const char* malloc_conf = "narenas:4,dirty_decay_ms:1000";
