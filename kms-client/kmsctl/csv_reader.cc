@@ -85,6 +85,7 @@ class CsvReader final : public FieldReader {
     }
     RecordFields record;
     record.line = line_;
+    record.names_line = columns_line_;
     for (std::size_t i = 0; i < cells->size(); ++i) {
       record.fields.push_back({columns_[i], split((*cells)[i])});
     }
@@ -100,6 +101,7 @@ class CsvReader final : public FieldReader {
           Category::malformed,
           "there is no header line: the first line names the columns, such as uri,kind,psks");
     }
+    columns_line_ = line_;
     for (std::string_view cell : *cells) {
       if (columns_.empty() && cell.starts_with("\xEF\xBB\xBF")) cell.remove_prefix(3);
       columns_.emplace_back(cell);
@@ -142,6 +144,7 @@ class CsvReader final : public FieldReader {
   std::vector<std::string> columns_;
   std::size_t taken_ = 0;  // of the buffer, by the record before
   std::uint64_t line_ = 1;
+  std::uint64_t columns_line_ = 1;
   std::uint64_t lines_taken_ = 0;
 };
 

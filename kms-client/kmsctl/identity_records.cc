@@ -63,9 +63,34 @@ Result<void> read_psks(IdentityRecord& record, const std::vector<std::string_vie
   return {};
 }
 
+bool is_known(std::string_view name) {
+  return name == kPsks || std::ranges::find(kTexts, name, &TextColumn::name) != kTexts.end() ||
+         std::ranges::find(kLists, name, &ListColumn::name) != kLists.end() ||
+         std::ranges::find(kIgnored, name) != kIgnored.end();
+}
+
 // An error never repeats a name that is not known: in a CSV without its header line it may be a
 // key.
-Result<void> read_field(IdentityRecord& record, const RecordField& field, std::size_t number) {
+Result<void> check_names(const RecordFields& from) {
+  for (std::size_t i = 0; i < from.fields.size(); ++i) {
+    const std::string_view name = from.fields[i].name;
+    for (std::size_t k = 0; k < i; ++k) {
+      if (from.fields[k].name == name) {
+        return fail(Category::malformed, "fields " + std::to_string(k + 1) + " and " +
+                                             std::to_string(i + 1) + " have the same name");
+      }
+    }
+    if (!is_known(name)) {
+      return fail(Category::malformed, "field " + std::to_string(i + 1) +
+                                           " has an unknown name: the names are " + known_names() +
+                                           ", and a CSV file has them in its first line");
+    }
+  }
+  return {};
+}
+
+// Its name is known.
+Result<void> read_field(IdentityRecord& record, const RecordField& field) {
   if (field.name == kPsks) return read_psks(record, field.values);
   const auto text = std::ranges::find(kTexts, field.name, &TextColumn::name);
   if (text != kTexts.end()) {
@@ -78,12 +103,8 @@ Result<void> read_field(IdentityRecord& record, const RecordField& field, std::s
   const auto list = std::ranges::find(kLists, field.name, &ListColumn::name);
   if (list != kLists.end()) {
     (record.*list->list).assign(field.values.begin(), field.values.end());
-    return {};
   }
-  if (std::ranges::find(kIgnored, field.name) != kIgnored.end()) return {};
-  return fail(Category::malformed, "field " + std::to_string(number) +
-                                       " has an unknown name: " + "the names are " + known_names() +
-                                       ", and a CSV file has them in its first line");
+  return {};
 }
 
 Result<void> check_keys(const IdentityRecord& record) {
@@ -107,15 +128,7 @@ Result<void> check_keys(const IdentityRecord& record) {
 Result<IdentityRecord> record_of(const RecordFields& from) {
   IdentityRecord record;
   record.line = from.line;
-  for (std::size_t i = 0; i < from.fields.size(); ++i) {
-    for (std::size_t k = 0; k < i; ++k) {
-      if (from.fields[k].name == from.fields[i].name) {
-        return fail(Category::malformed, "fields " + std::to_string(k + 1) + " and " +
-                                             std::to_string(i + 1) + " have the same name");
-      }
-    }
-    TRY(read_field(record, from.fields[i], i + 1));
-  }
+  for (const RecordField& field : from.fields) TRY(read_field(record, field));
   if (record.uri.empty()) return fail(Category::malformed, "uri: it is missing");
   TRY(check_keys(record));
   return record;
@@ -144,6 +157,9 @@ Result<std::optional<IdentityRecord>> IdentityRecordReader::next() {
   auto fields = fields_->next();
   if (!fields) return in_file(std::move(fields).error(), fields_->line());
   if (!*fields) return std::optional<IdentityRecord>();
+  if (auto known = check_names(**fields); !known) {
+    return in_file(std::move(known).error(), (*fields)->names_line);
+  }
   auto record = record_of(**fields);
   if (!record) return in_file(std::move(record).error(), (*fields)->line);
   return std::optional<IdentityRecord>(std::move(*record));

@@ -214,7 +214,7 @@ class JsonReader final : public FieldReader {
     // Counted before texts change where they lie.
     lines_taken_ = static_cast<std::uint64_t>(std::ranges::count(text, '\n'));
     RecordFields record;
-    record.line = line_;
+    record.line = record.names_line = line_;
     record.fields = TRY(ObjectParser(text).parse());
     return std::optional<RecordFields>(std::move(record));
   }

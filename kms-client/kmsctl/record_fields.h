@@ -21,7 +21,8 @@ struct RecordField {
 
 // Views are good until the next record is asked for.
 struct RecordFields {
-  std::uint64_t line = 0;  // where the record begins, from 1
+  std::uint64_t line = 0;        // where the record begins, from 1
+  std::uint64_t names_line = 0;  // where its names stand
   std::vector<RecordField> fields;
 };
 

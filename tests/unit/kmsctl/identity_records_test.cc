@@ -114,7 +114,12 @@ TEST(IdentityRecords, SaysFileLineFieldAndWhatToDo) {
   EXPECT_THAT(csv_error("uri\n\"a\"b\n"), HasSubstr("closing quote"));
   EXPECT_THAT(csv_error(""), HasSubstr("no header line"));
   EXPECT_THAT(csv_error("kind\nuser\n"), HasSubstr("line 2: uri: it is missing"));
-  EXPECT_THAT(csv_error("uri,uri\na,b\n"), HasSubstr("fields 1 and 2 have the same name"));
+  EXPECT_THAT(csv_error("uri,uri\na,b\n"),
+              AllOf(HasSubstr("line 1:"), HasSubstr("fields 1 and 2 have the same name")));
+  EXPECT_THAT(csv_error("\nuri,psk\n\na,b\n"),
+              AllOf(HasSubstr("line 2:"), HasSubstr("field 2 has an unknown name")));
+  EXPECT_THAT(json_error("{\"uri\": \"sip:a@x\"}\n{\"uri\": \"sip:b@x\", \"psk\": \"\"}"),
+              AllOf(HasSubstr("line 2:"), HasSubstr("field 2 has an unknown name")));
   EXPECT_THAT(csv_error("uri,kind\nsip:a@x,user mrfc\n"),
               HasSubstr("kind: there is more than one"));
   EXPECT_THAT(csv_error("uri,psks\nsip:a@x,AAA\n"), HasSubstr("line 2: psks: base64"));
