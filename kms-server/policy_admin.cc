@@ -71,7 +71,8 @@ Result<Explanation> PolicyAdmin::explain(std::string_view from, std::string_view
   const std::string to_matcher = TRY(canonical_matcher(to));
   const auto sender = TRY(parts_.keys.find_identity(from_uri, deadline()));
   const auto book = TRY(parts_.keys.find_policy(deadline()));
-  const WallTime now = parts_.clock.now();
+  // The end of a ticket is a whole second: between two, its validity would be a fraction short.
+  const WallTime now = std::chrono::floor<std::chrono::seconds>(parts_.clock.now());
 
   mikey::TicketPolicy wish;
   wish.flags = mikey::kMode1Flags;
