@@ -145,11 +145,10 @@ std::shared_ptr<const OpenIdentity> unpack(std::string_view uri, Bytes packed) {
     psk.key = Psk(in.bytes(in.u8("size of a key"), "key"));
   }
   if (!in.at_end()) {
-    visit_lists(*identity, [&]<class Item>(std::vector<Item>& list) {
-      list.resize(in.u16("count"));
-      for (Item& item : list) {
+    visit_lists(*identity, [&](auto& list) {
+      for (std::size_t left = in.u16("count"); left > 0 && in.check(); --left) {
         const Bytes octets = get(in);
-        item.assign(octets.begin(), octets.end());
+        list.emplace_back(octets.begin(), octets.end());
       }
     });
     while (!in.at_end()) {
