@@ -221,10 +221,10 @@ Result<Kek> create_kek(const KekSource& source, RandomSource& random) {
       TRY(create_private_file(source.file, TRY(token.encrypt(source.key, key.reveal(), random))));
       return Kek::from_octets(key.reveal());
     }
-    case KekSource::Kind::credential: break;
+    // Made by systemd-creds, not by the KMS.
+    case KekSource::Kind::credential: return open_kek(source);
   }
-  return fail(Category::denied,
-              "a systemd credential is made with systemd-creds, not by the KMS: 32 random octets");
+  return fail(Category::internal, "unknown source of the KEK");
 }
 
 }  // namespace keystub::kms
