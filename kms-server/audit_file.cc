@@ -89,7 +89,11 @@ Result<void> AuditFile::reopen_if_moved() {
 
 Result<void> AuditFile::rotate_if_full() {
   if (max_size_ == 0 || size_ < max_size_) return {};
-  const std::string old = fmt::format("{}.{}", path_.string(), chain_.next() - 1);
+  const std::string name = fmt::format("{}.{}", path_.string(), chain_.next() - 1);
+  // A file of that name is of another log: it is not overwritten.
+  std::string old = name;
+  struct stat status{};
+  for (int n = 1; ::lstat(old.c_str(), &status) == 0; ++n) old = fmt::format("{}.{}", name, n);
   if (::rename(path_.c_str(), old.c_str()) != 0) {
     return fail(Category::unavailable,
                 fmt::format("cannot rename the audit file to {}: {}", old, errno_text(errno)));

@@ -83,6 +83,17 @@ TEST(AuditFile, RotatesWithoutALineLost) {
   EXPECT_EQ(verified({files.back()}), 1U);
 }
 
+TEST(AuditFile, RotatesOverNobodysFile) {
+  const testing::TempDir folder;
+  const auto taken = folder.write("audit.4", "another log");
+  const auto taken_too = folder.write("audit.4.1", "and another");
+  auto file = AuditFile::open(folder / "audit", 500).value();
+  append(file, 6);
+  EXPECT_EQ(testing::TempDir::read(taken), "another log");
+  EXPECT_EQ(testing::TempDir::read(taken_too), "and another");
+  EXPECT_EQ(verified({folder / "audit.4.2", folder / "audit"}), 6U);
+}
+
 TEST(AuditFile, BeginsANewFileWhereTheOldOneWasMovedAway) {
   const testing::TempDir folder;
   auto file = AuditFile::open(folder / "audit", kNoRotation).value();
