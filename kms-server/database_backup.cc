@@ -140,8 +140,13 @@ Result<DatabaseSummary> verify_database(const Path& file, const Kek& kek) {
     summary.tpks = TRY(db->query_integer("SELECT count(*) FROM tpks"));
     return summary;
   }();
-  if (!checked) return std::unexpected(Error(checked.error()).with_context(file.string()));
-  return checked;
+  if (checked) return checked;
+  Error error_of_file = checked.error();
+  // What is wrong with the file is no fault of this program: whoever asked may know it.
+  if (error_of_file.category() == Category::internal) {
+    error_of_file = Error(Category::malformed, std::string(error_of_file.text()));
+  }
+  return std::unexpected(std::move(error_of_file).with_context(file.string()));
 }
 
 Result<DatabaseSummary> create_backup(const Path& database, const Kek& kek, const Path& copy) {

@@ -71,7 +71,10 @@ TEST_F(DatabaseBackupTest, VerifyFindsAWrongKekADamagedFileAndAKeyInAnotherRow) 
   std::string octets = testing::TempDir::read(copy());
   for (std::size_t i = octets.size() / 3; i < octets.size() / 3 + 8192; ++i) octets[i] ^= '\x5a';
   const auto damaged = folder.write("damaged", octets);
-  EXPECT_FALSE(verify_database(damaged, kek).has_value());
+  const auto refused = verify_database(damaged, kek);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().category(), Category::malformed)
+      << "told to who asked, not only logged";
 }
 
 TEST_F(DatabaseBackupTest, RestoreRefusesADatabaseInUseAndChangesNothing) {
