@@ -184,6 +184,9 @@ std::expected<void, Denial> check_self_issued(const EffectivePolicy& rules,
   if (owner.state != IdentityState::active) {
     return deny("mode3_owner", "the issuer of the ticket is suspended", ErrorNo::invalid_ticket);
   }
+  if (owner.kind == IdentityKind::group) {
+    return deny("mode3_owner", "a group cannot issue tickets", ErrorNo::invalid_ticket);
+  }
   if (const auto mode3 = rules.get(&PolicyRule::allow_mode3); !mode3.value) {
     return deny("mode3", "the issuer of the ticket may not issue tickets itself",
                 ErrorNo::invalid_ticket, mode3.rule);

@@ -243,6 +243,7 @@ Result<Identity> remove_psk(SqliteDatabase& db, std::string_view uri, Bytes psk_
 Result<Identity> share_tpk(SqliteDatabase& db, std::string_view uri, const WrappedKey& tpk,
                            std::int64_t now) {
   const IdentityRow row = TRY(find_row(db, uri));
+  TRY(check_may_have_keys(row));
   const std::int64_t sequence = TRY(touch(db, row, now));
   TRY(insert_tpk(db, row.id, tpk, TpkState::active, now, sequence));
   return select_identity(db, row.uri);

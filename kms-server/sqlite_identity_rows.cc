@@ -125,8 +125,15 @@ Result<IdentityRow> insert_identity(SqliteDatabase& db, std::string_view uri, Id
   return row;
 }
 
+Result<void> check_may_have_keys(const IdentityRow& row) {
+  if (row.kind != IdentityKind::group) return {};
+  return fail(Category::conflict,
+              fmt::format("{} is a group: it has no keys, its members have", row.uri));
+}
+
 Result<void> upsert_psk(SqliteDatabase& db, const IdentityRow& row, const WrappedPsk& psk,
                         std::int64_t now) {
+  TRY(check_may_have_keys(row));
   SqliteStatement upsert = TRY(db.prepare(
       "INSERT INTO psks (psk_id, identity_id, wrapped, created_ms, change_sequence, expires_ms) "
       "VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (psk_id) DO UPDATE SET "

@@ -41,6 +41,8 @@ std::string end_of_prefix(std::string_view prefix);
 // A new identity, as its first change.
 Result<IdentityRow> insert_identity(SqliteDatabase& db, std::string_view uri, IdentityKind kind,
                                     IdentityState state, std::int64_t now);
+// conflict for a group.
+Result<void> check_may_have_keys(const IdentityRow& row);
 // Adds the key, or replaces the one of this identity with the same id. Its change is the row's.
 Result<void> upsert_psk(SqliteDatabase& db, const IdentityRow& row, const WrappedPsk& psk,
                         std::int64_t now);

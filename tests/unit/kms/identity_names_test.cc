@@ -168,6 +168,21 @@ TEST_F(IdentityNames, KMS_5_MembershipsCountFromTheirAcknowledgementOn) {
   EXPECT_FALSE(resolve_for(kBob, {kTeam}).has_value()) << "a new group of this name is empty";
 }
 
+TEST_F(IdentityNames, AGroupHasNoKeysToActWith) {
+  ASSERT_TRUE(admin->create(operator_caller, kTeam, IdentityKind::group, {}).has_value());
+  NewPsk psk{{}, random.secret<PskTag>(32).value()};
+  EXPECT_EQ(admin->set_psk(operator_caller, kTeam, {{}, psk.key.clone()}).error().category(),
+            Category::conflict);
+  EXPECT_EQ(admin->share_tpk(operator_caller, kTeam).error().category(), Category::conflict);
+  EXPECT_EQ(admin
+                ->create(operator_caller, "sip:other@example.com", IdentityKind::group,
+                         NewPsk{{}, psk.key.clone()})
+                .error()
+                .category(),
+            Category::conflict);
+  EXPECT_FALSE(store->find("sip:other@example.com", Deadline::in(kTimeout)).has_value());
+}
+
 TEST_F(IdentityNames, KMS_5_AWildcardResolvesForItsDomainAndAnybodyForAll) {
   const auto domain = resolve_for(kBob, {"sip:*@example.com"});
   ASSERT_TRUE(domain.has_value()) << domain.error().describe();

@@ -2,6 +2,7 @@
 // lib/mikey: KMS-1 to KMS-7 and KMS-10.
 #include <algorithm>
 
+#include "kms-server/sqlite_database.h"
 #include "mikey/message_builder.h"
 #include "mikey/protection.h"
 #include "tests/unit/kms/kms_fixture.h"
@@ -536,7 +537,10 @@ TEST_F(TicketHandlerTest, KMS_10_MrfcsAndApplicationServersRequestAndResolveLike
 
 // [6043-12.5-02]
 TEST_F(TicketHandlerTest, KMS_10_AGroupCannotActForItself) {
-  add("sip:team@example.com", IdentityKind::group);
+  add("sip:team@example.com");
+  // One that has a key: from a KMS that still gave groups keys.
+  const auto database = SqliteDatabase::open(folder / "kms.db", SqliteDatabase::Mode::write);
+  ASSERT_TRUE((*database)->execute("UPDATE identities SET kind = 4 WHERE uri LIKE '%team%'"));
   mikey::TicketPolicy wished = wish({kBob});
   wished.idr_i.reset();
   ASSERT_FALSE(request("sip:team@example.com", wished).has_value());
