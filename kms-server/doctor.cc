@@ -116,6 +116,7 @@ class Examination {
 
   void tls(const std::string& port, const TlsFiles& files) {
     for (const Path& file : {files.certificate, files.client_ca}) certificate(port, file);
+    key_of_certificate(port, files);
     if (!files.client_crl.empty()) revocation_list(port, files.client_crl);
   }
 
@@ -137,6 +138,28 @@ class Examination {
     }
     expiry("certificate", name, X509_get0_notAfter(one.get()),
            "renew it; the KMS takes up the new file without a restart");
+  }
+
+  // A port with a pair that does not fit accepts no connection once it has taken it up.
+  void key_of_certificate(const std::string& port, const TlsFiles& files) {
+    const OpenSslPtr<BIO> pem(BIO_new_file(files.certificate.c_str(), "r"));
+    const OpenSslPtr<X509> one(
+        pem == nullptr ? nullptr : PEM_read_bio_X509(pem.get(), nullptr, nullptr, nullptr));
+    const OpenSslPtr<BIO> key_pem(BIO_new_file(files.private_key.c_str(), "r"));
+    const auto no_pass_phrase = [](char*, int, int, void*) { return -1; };
+    const OpenSslPtr<EVP_PKEY> key(
+        key_pem == nullptr
+            ? nullptr
+            : PEM_read_bio_PrivateKey(key_pem.get(), nullptr, no_pass_phrase, nullptr));
+    const bool fits =
+        one != nullptr && key != nullptr && X509_check_private_key(one.get(), key.get()) == 1;
+    ERR_clear_error();
+    if (fits) return;
+    fault("certificate",
+          Error(Category::malformed,
+                fmt::format("the key in {} does not belong to the certificate in {} ({})",
+                            files.private_key.string(), files.certificate.string(), port)),
+          "put the two there that belong together: without them the port accepts no connection");
   }
 
   void revocation_list(const std::string& port, const Path& file) {
