@@ -120,12 +120,18 @@ class Examination {
     if (!files.client_crl.empty()) revocation_list(port, files.client_crl);
   }
 
+  // Null if there is none.
+  static OpenSslPtr<X509> read_certificate(const Path& file) {
+    const OpenSslPtr<BIO> pem(BIO_new_file(file.c_str(), "r"));
+    OpenSslPtr<X509> one(pem == nullptr ? nullptr
+                                        : PEM_read_bio_X509(pem.get(), nullptr, nullptr, nullptr));
+    if (one == nullptr) ERR_clear_error();
+    return one;
+  }
+
   void certificate(const std::string& port, const Path& file) {
-    const OpenSslPtr<BIO> bio(BIO_new_file(file.c_str(), "r"));
-    const OpenSslPtr<X509> one(
-        bio == nullptr ? nullptr : PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
+    const OpenSslPtr<X509> one = read_certificate(file);
     if (one == nullptr) {
-      ERR_clear_error();
       return fault("certificate",
                    Error(Category::malformed,
                          fmt::format("{} ({}) holds no certificate", file.string(), port)),
@@ -142,15 +148,12 @@ class Examination {
 
   // A port with a pair that does not fit accepts no connection once it has taken it up.
   void key_of_certificate(const std::string& port, const TlsFiles& files) {
-    const OpenSslPtr<BIO> pem(BIO_new_file(files.certificate.c_str(), "r"));
-    const OpenSslPtr<X509> one(
-        pem == nullptr ? nullptr : PEM_read_bio_X509(pem.get(), nullptr, nullptr, nullptr));
-    const OpenSslPtr<BIO> key_pem(BIO_new_file(files.private_key.c_str(), "r"));
+    const OpenSslPtr<X509> one = read_certificate(files.certificate);
+    const OpenSslPtr<BIO> pem(BIO_new_file(files.private_key.c_str(), "r"));
     const auto no_pass_phrase = [](char*, int, int, void*) { return -1; };
     const OpenSslPtr<EVP_PKEY> key(
-        key_pem == nullptr
-            ? nullptr
-            : PEM_read_bio_PrivateKey(key_pem.get(), nullptr, no_pass_phrase, nullptr));
+        pem == nullptr ? nullptr
+                       : PEM_read_bio_PrivateKey(pem.get(), nullptr, no_pass_phrase, nullptr));
     const bool fits =
         one != nullptr && key != nullptr && X509_check_private_key(one.get(), key.get()) == 1;
     ERR_clear_error();
