@@ -5,7 +5,7 @@
 // An entry is never older than an acknowledged change: the change erases it before it is
 // acknowledged, and what was read from the store meanwhile is not taken in (see Load).
 //
-// With 100,000 entries a look-up waits for memory and for little else. So a shard is two arrays: a
+// With many entries a look-up waits for memory and for little else. So a shard is two arrays: a
 // small hash table of places, which the processor's caches hold, and the entries themselves; and
 // being found marks an entry (CLOCK, second chance) instead of moving it in a list.
 #pragma once

@@ -2,7 +2,7 @@
 // policy, from the cache or from the store.
 //
 // Identities are cached in two rooms: those that are wanted often, ready for use (KeyCache), and
-// very many of them packed (PackedCache), to be made ready in a microsecond.
+// very many of them packed (PackedCache), to be made ready without the store.
 //
 // cached_…() never blocks and gives null when the cache does not hold it; find_…() asks the store
 // (never on an RPC thread) and lets what it found into the cache. Errors of find_…(): not_found,
