@@ -15,6 +15,7 @@
 #include "kms-server/database_backup.h"
 #include "kms-server/files.h"
 #include "kms-server/kek_source.h"
+#include "pki/key_pair.h"
 #include "service/audit_chain.h"
 
 namespace keystub::kms {
@@ -146,23 +147,15 @@ class Examination {
            "renew it; the KMS takes up the new file without a restart");
   }
 
-  // A port with a pair that does not fit accepts no connection once it has taken it up.
+  // What certificate() cannot see of it: the key, and whether the two belong together.
   void key_of_certificate(const std::string& port, const TlsFiles& files) {
-    const OpenSslPtr<X509> one = read_certificate(files.certificate);
-    const OpenSslPtr<BIO> pem(BIO_new_file(files.private_key.c_str(), "r"));
-    const auto no_pass_phrase = [](char*, int, int, void*) { return -1; };
-    const OpenSslPtr<EVP_PKEY> key(
-        pem == nullptr ? nullptr
-                       : PEM_read_bio_PrivateKey(pem.get(), nullptr, no_pass_phrase, nullptr));
-    const bool fits =
-        one != nullptr && key != nullptr && X509_check_private_key(one.get(), key.get()) == 1;
-    ERR_clear_error();
-    if (fits) return;
-    fault("certificate",
-          Error(Category::malformed,
-                fmt::format("the key in {} does not belong to the certificate in {} ({})",
-                            files.private_key.string(), files.certificate.string(), port)),
-          "put the two there that belong together: without them the port accepts no connection");
+    if (read_certificate(files.certificate) == nullptr) return;
+    const auto pair = pki::KeyPair::read(files.certificate, files.private_key);
+    if (pair) return;
+    Error error = pair.error();
+    fault("certificate", std::move(error).with_context(port),
+          "put the two there that belong together: a KMS that runs keeps what it read before, and "
+          "does not start anew");
   }
 
   void revocation_list(const std::string& port, const Path& file) {

@@ -69,6 +69,9 @@ void HealthMonitor::look() {
   faults[index(Component::audit)] = audit_fault();
   std::tie(faults[index(Component::store)], faults[index(Component::kek)]) = store_and_kek_faults();
   faults[index(Component::clock)] = clock_fault();
+  if (parts_.certificates != nullptr) {
+    faults[index(Component::certificates)] = parts_.certificates->look(parts_.clock.now());
+  }
   take_over(std::move(faults));
 }
 
@@ -124,6 +127,12 @@ std::string HealthMonitor::clock_fault() {
   return {};
 }
 
+bool HealthMonitor::is_needed(std::size_t component) const {
+  if (component == index(Component::audit)) return settings_.audit_needed;
+  // What was in force before still is.
+  return component != index(Component::certificates);
+}
+
 void HealthMonitor::take_over(std::array<std::string, kComponentNames.size()> faults) {
   HealthReport report;
   report.faults = std::move(faults);
@@ -132,9 +141,7 @@ void HealthMonitor::take_over(std::array<std::string, kComponentNames.size()> fa
     const std::lock_guard lock(mutex_);
     for (std::size_t i = 0; i < report.faults.size(); ++i) {
       healthy_[i].set(report.faults[i].empty() ? 1 : 0);
-      if (report.faults[i].empty() || (i == index(Component::audit) && !settings_.audit_needed)) {
-        continue;
-      }
+      if (report.faults[i].empty() || !is_needed(i)) continue;
       if (!report.not_serving.empty()) report.not_serving += "; ";
       report.not_serving += fmt::format("{}: {}", kComponentNames[i], report.faults[i]);
     }

@@ -1,6 +1,6 @@
-// Whether the KMS can do its work, and if not, why: looks at the audit, the store, the KEK and the
-// clock again and again, and tells when something changes. What failed and works again is noticed
-// without a restart.
+// Whether the KMS can do its work, and if not, why: looks at the audit, the store, the KEK, the
+// clock and the certificates again and again, and tells when something changes. What failed and
+// works again is noticed without a restart.
 #pragma once
 
 #include <array>
@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "kms-server/audit.h"
+#include "kms-server/certificate_watch.h"
 #include "kms-server/identity_store.h"
 #include "kms-server/kek.h"
 #include "replay/replay_window.h"
@@ -23,9 +24,9 @@
 
 namespace keystub::kms {
 
-enum class Component : std::uint8_t { audit, store, kek, clock };
-inline constexpr std::array<std::string_view, 4> kComponentNames = {"audit", "store", "kek",
-                                                                    "clock"};
+enum class Component : std::uint8_t { audit, store, kek, clock, certificates };
+inline constexpr std::array<std::string_view, 5> kComponentNames = {"audit", "store", "kek",
+                                                                    "clock", "certificates"};
 
 struct HealthReport {
   // Why a component is unusable; empty: it is fine. By Component.
@@ -43,7 +44,7 @@ struct HealthSettings {
 // Threads: safe from several threads.
 class HealthMonitor {
  public:
-  // All must outlive it; `metrics` may be null.
+  // All must outlive it; `certificates` and `metrics` may be null.
   struct Parts {
     IdentityStore& store;
     const Kek& kek;
@@ -52,6 +53,7 @@ class HealthMonitor {
     const Clock& clock;
     service::Log& log;
     service::Metrics* metrics = nullptr;
+    CertificateWatch* certificates = nullptr;
   };
   // Called after each look, by the thread that looked.
   using Listener = std::function<void(const HealthReport&)>;
@@ -78,6 +80,8 @@ class HealthMonitor {
   // Of the store and of the KEK: the active TPK is read and opened.
   std::pair<std::string, std::string> store_and_kek_faults();
   std::string clock_fault();
+  // Under mutex_. Whether the KMS does not serve without it; if it does, its fault is an alarm.
+  bool is_needed(std::size_t component) const;
   void take_over(std::array<std::string, kComponentNames.size()> faults);
 
   HealthSettings settings_;  // audit_needed under mutex_

@@ -5,6 +5,7 @@
 
 #include "kms-server/access.h"
 #include "kms-server/audit.h"
+#include "kms-server/certificate_watch.h"
 #include "kms-server/health_monitor.h"
 #include "kms-server/identity_admin.h"
 #include "kms-server/identity_admin_service.h"
@@ -48,22 +49,33 @@ constexpr const char* kReflectionService = "grpc.reflection.v1alpha.ServerReflec
 
 constexpr std::chrono::seconds kLoadTime{60};  // for all that is revoked
 
-Result<std::shared_ptr<grpc::ServerCredentials>> ticket_credentials(const Settings& settings,
-                                                                    bool plaintext) {
-  if (plaintext) return grpc::InsecureServerCredentials();
-  return rpc::server_credentials(
-      {settings.ticket_tls.certificate, settings.ticket_tls.private_key,
-       settings.ticket_tls.client_ca,
-       settings.require_client_certificate ? rpc::ClientCertificate::required
-                                           : rpc::ClientCertificate::optional,
-       settings.connections.reload_interval, settings.ticket_tls.client_crl});
+rpc::ServerTls ticket_tls(const Settings& settings) {
+  return {settings.ticket_tls.certificate,
+          settings.ticket_tls.private_key,
+          settings.ticket_tls.client_ca,
+          settings.require_client_certificate ? rpc::ClientCertificate::required
+                                              : rpc::ClientCertificate::optional,
+          settings.connections.reload_interval,
+          settings.ticket_tls.client_crl};
 }
 
-Result<std::shared_ptr<grpc::ServerCredentials>> admin_credentials(const Settings& settings) {
+rpc::ServerTls admin_tls(const Settings& settings) {
   const TlsFiles& tls = settings.admin_tls;
-  return rpc::server_credentials({tls.certificate, tls.private_key, tls.client_ca,
-                                  rpc::ClientCertificate::required,
-                                  settings.connections.reload_interval, tls.client_crl});
+  return {tls.certificate,
+          tls.private_key,
+          tls.client_ca,
+          rpc::ClientCertificate::required,
+          settings.connections.reload_interval,
+          tls.client_crl};
+}
+
+// Whose files are watched from now on.
+Result<std::shared_ptr<grpc::ServerCredentials>> credentials(const char* port,
+                                                             const rpc::ServerTls& tls,
+                                                             CertificateWatch& watch) {
+  auto files = TRY(rpc::open_files(tls));
+  watch.add({port, files});
+  return rpc::server_credentials(std::move(files), tls.client_certificate);
 }
 
 rpc::ServerOptions server_options(const ConnectionSettings& settings) {
@@ -138,13 +150,14 @@ struct KmsServer::Impl {
         revocation_service(revocation_admin, *executor, admin_guard),
         admin_feed(*revocation_feed, admin_guard),
         admin_health(admin_guard),
+        certificates(*pk, parts.log, parts.metrics),
         reflection({kAdminService, kOperationService, kRevocationAdmin, kRevocationFeed,
                     kHealthService, kReflectionService},
                    admin_guard),
         health(std::make_unique<HealthMonitor>(
             HealthSettings{given.health_interval, given.refuse_without_audit},
             HealthMonitor::Parts{parts.store, parts.kek, parts.replay, *audit, parts.clock,
-                                 parts.log, parts.metrics},
+                                 parts.log, parts.metrics, &certificates},
             [this](const HealthReport& report) { tell_health(report); })) {
     if (parts.metrics == nullptr) return;
     state_metrics.emplace(
@@ -194,6 +207,7 @@ struct KmsServer::Impl {
   RevocationAdminService revocation_service;
   RevocationFeedService admin_feed;
   rpc::HealthService admin_health;
+  CertificateWatch certificates;
   rpc::ReflectionService reflection;
   std::unique_ptr<HealthMonitor> health;
   std::optional<StateMetrics> state_metrics;
@@ -223,8 +237,10 @@ Result<std::unique_ptr<KmsServer>> KmsServer::start(const Settings& settings,
   Impl& impl = *server->impl_;
 
   rpc::ServerOptions tickets = server_options(settings.connections);
-  auto ticket_tls = TRY(ticket_credentials(settings, parts.plaintext_tickets));
-  tickets.listeners.push_back({kTickets, settings.ticket_address, std::move(ticket_tls)});
+  auto ticket_credentials =
+      parts.plaintext_tickets ? grpc::InsecureServerCredentials()
+                              : TRY(credentials(kTickets, ticket_tls(settings), impl.certificates));
+  tickets.listeners.push_back({kTickets, settings.ticket_address, std::move(ticket_credentials)});
   tickets.services = {&impl.ticket_service, &impl.ticket_feed, &impl.ticket_health};
   impl.ticket_server = TRY(rpc::Server::start(tickets));
   impl.ticket_service.set_drain(impl.ticket_server->drain());
@@ -233,8 +249,8 @@ Result<std::unique_ptr<KmsServer>> KmsServer::start(const Settings& settings,
 
   rpc::ServerOptions admin = server_options(settings.connections);
   if (settings.admin_address) {
-    auto admin_tls = TRY(admin_credentials(settings));
-    admin.listeners.push_back({kAdmin, *settings.admin_address, std::move(admin_tls)});
+    auto admin_credentials = TRY(credentials(kAdmin, admin_tls(settings), impl.certificates));
+    admin.listeners.push_back({kAdmin, *settings.admin_address, std::move(admin_credentials)});
   }
   admin.unix_listener = impl.admin_socket.get();
   admin.services = {&impl.admin_service, &impl.operation_service, &impl.revocation_service,

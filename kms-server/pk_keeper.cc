@@ -31,28 +31,40 @@ Result<void> PkKeeper::read(const PkSettings& settings) {
   material_ = std::move(material);
   settings_ = settings;
   enabled_ = settings.enabled;
+  unusable_.clear();
   return {};
+}
+
+void PkKeeper::look() {
+  if (material_ == nullptr || parts_.clock.steady_now() - looked_ < interval_) return;
+  looked_ = parts_.clock.steady_now();
+  if (times_of(settings_) == times_) return;
+  if (const auto read_again = read(settings_); read_again) {
+    parts_.log.info("the files of [pk] are read again");
+  } else {
+    unusable_ = read_again.error().describe();
+    parts_.log.error("the files of [pk] changed and cannot be used; what was read before stays",
+                     {{"reason", unusable_}});
+  }
 }
 
 std::shared_ptr<const PkMaterial> PkKeeper::material() {
   const std::lock_guard lock(mutex_);
-  if (material_ == nullptr || parts_.clock.steady_now() - looked_ < interval_) return material_;
-  looked_ = parts_.clock.steady_now();
-  if (times_of(settings_) == times_) return material_;
-  if (const auto read_again = read(settings_); read_again) {
-    parts_.log.info("the files of [pk] are read again");
-  } else {
-    parts_.log.error("the files of [pk] changed and cannot be used; what was read before stays",
-                     {{"reason", read_again.error().describe()}});
-  }
+  look();
   return material_;
+}
+
+std::string PkKeeper::unusable() {
+  const std::lock_guard lock(mutex_);
+  look();
+  return unusable_;
 }
 
 void PkKeeper::reload(const PkSettings& settings) {
   const std::lock_guard lock(mutex_);
   if (const auto read_again = read(settings); !read_again) {
-    parts_.log.error("[pk] cannot be used; what was read before stays",
-                     {{"reason", read_again.error().describe()}});
+    unusable_ = read_again.error().describe();
+    parts_.log.error("[pk] cannot be used; what was read before stays", {{"reason", unusable_}});
   }
 }
 

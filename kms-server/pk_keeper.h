@@ -7,6 +7,7 @@
 #include <chrono>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <vector>
 
 #include "base/clock.h"
@@ -25,7 +26,7 @@ class PkKeeper {
   };
 
   // Reads the files, where `settings` enables the variants: errors of PkMaterial::load().
-  // `interval`: how often the files are looked at afterwards, by material().
+  // `interval`: how often the files are looked at afterwards, by material() and unusable().
   static Result<std::unique_ptr<PkKeeper>> open(const PkSettings& settings,
                                                 std::chrono::seconds interval, const Parts& parts);
 
@@ -33,6 +34,9 @@ class PkKeeper {
   bool enabled() const noexcept { return enabled_.load(std::memory_order_relaxed); }
   // Null: not enabled. May read files, so never call it on an RPC thread.
   std::shared_ptr<const PkMaterial> material();
+  // Looks at the files as well. Why what lies in them, or what was set last, is not in force;
+  // empty: it is.
+  std::string unusable();
   // Other settings, or the same ones whose files are to be read again now.
   void reload(const PkSettings& settings);
 
@@ -42,8 +46,9 @@ class PkKeeper {
   PkKeeper(std::chrono::seconds interval, const Parts& parts)
       : parts_(parts), interval_(interval) {}
 
-  // Under the mutex.
+  // All under the mutex.
   Result<void> read(const PkSettings& settings);
+  void look();
   static FileTimes times_of(const PkSettings& settings);
 
   const Parts parts_;
@@ -54,6 +59,7 @@ class PkKeeper {
   FileTimes times_;  // of the files when they were read, well or not
   SteadyTime looked_{};
   std::shared_ptr<const PkMaterial> material_;
+  std::string unusable_;
 };
 
 }  // namespace keystub::kms

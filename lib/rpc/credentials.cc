@@ -1,104 +1,71 @@
 // TLS credentials from watched PEM files, see credentials.h.
 #include "rpc/credentials.h"
 
-#include <fstream>
-#include <iterator>
 #include <string>
 #include <utility>
 
 #include <grpcpp/security/tls_certificate_provider.h>
 #include <grpcpp/security/tls_credentials_options.h>
-#include <openssl/pem.h>
 
 #include "base/clock.h"
-#include "base/openssl_ptr.h"
-#include "rpc/revocation.h"
 
 namespace keystub::rpc {
 namespace {
 
-using Path = std::filesystem::path;
 using FileWatcher = grpc::experimental::FileWatcherCertificateProvider;
 
-Result<OpenSslPtr<BIO>> open_file(const Path& file, const char* what) {
-  OpenSslPtr<BIO> bio(BIO_new_file(file.c_str(), "r"));
-  if (bio == nullptr) {
-    return fail(Category::not_found, std::string(what) + " file " +
-                                         (file.empty() ? "(not set)" : file.string()) +
-                                         " cannot be read");
-  }
-  return bio;
+// How often gRPC looks at what TlsFiles has in force.
+constexpr unsigned kWatchSeconds = 1;
+
+const Clock& clock_of_this_process() {
+  static const SystemClock clock;
+  return clock;
 }
 
-Result<OpenSslPtr<X509>> read_certificate(const Path& file, const char* what) {
-  const OpenSslPtr<BIO> bio = TRY(open_file(file, what));
-  OpenSslPtr<X509> certificate(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
-  if (certificate == nullptr) {
-    return fail(Category::malformed,
-                std::string(what) + " file " + file.string() + " holds no certificate in PEM");
-  }
-  return certificate;
-}
-
-// No pass phrase is ever asked for: a daemon has nobody to ask.
-int no_pass_phrase(char*, int, int, void*) { return -1; }
-
-Result<void> check_pair(const Path& certificate_file, const Path& key_file) {
-  const OpenSslPtr<X509> certificate = TRY(read_certificate(certificate_file, "certificate"));
-  const OpenSslPtr<BIO> bio = TRY(open_file(key_file, "private key"));
-  const OpenSslPtr<EVP_PKEY> key(
-      PEM_read_bio_PrivateKey(bio.get(), nullptr, no_pass_phrase, nullptr));
-  if (key == nullptr) {
-    return fail(Category::malformed,
-                "private key file " + key_file.string() + " holds no unencrypted key in PEM");
-  }
-  if (X509_check_private_key(certificate.get(), key.get()) != 1) {
-    return fail(Category::malformed, "the key in " + key_file.string() +
-                                         " does not belong to the certificate in " +
-                                         certificate_file.string());
-  }
-  return {};
-}
-
-// Asked after the chain was verified, for clients that presented a certificate.
+// Asked after the chain was verified. It holds the files: gRPC lets go of what it verifies with
+// after what it reads by their paths.
 class RevocationVerifier final : public grpc::experimental::ExternalCertificateVerifier {
  public:
-  explicit RevocationVerifier(std::unique_ptr<RevocationLists> lists) : lists_(std::move(lists)) {}
+  explicit RevocationVerifier(std::shared_ptr<pki::TlsFiles> files) : files_(std::move(files)) {}
 
   bool Verify(grpc::experimental::TlsCustomVerificationCheckRequest* request,
               std::function<void(grpc::Status)>, grpc::Status* sync_status) override {
     const grpc::string_ref leaf = request->peer_cert();
     if (leaf.empty()) return true;  // it presented none
+    const auto lists = files_->lists();
+    if (lists == nullptr) return true;
     // On the server's side OpenSSL leaves the peer's own certificate out of the chain.
     const grpc::string_ref chain = request->peer_cert_full_chain();
     std::string pem(leaf.data(), leaf.size());
     pem.append("\n").append(chain.data(), chain.size());
-    const auto good = lists_->check(pem, clock_.now());
+    const auto good = lists->check(pem, clock_of_this_process().now());
     if (!good) *sync_status = {grpc::StatusCode::UNAUTHENTICATED, good.error().text()};
     return true;
   }
   void Cancel(grpc::experimental::TlsCustomVerificationCheckRequest*) override {}
 
  private:
-  const SystemClock clock_;
-  const std::unique_ptr<RevocationLists> lists_;
+  const std::shared_ptr<pki::TlsFiles> files_;
 };
-
-unsigned interval(std::chrono::seconds time) { return static_cast<unsigned>(time.count()); }
 
 }  // namespace
 
-Result<std::shared_ptr<grpc::ServerCredentials>> server_credentials(const ServerTls& tls) {
-  TRY(check_pair(tls.certificate, tls.private_key));
-  const bool asks = tls.client_certificate != ClientCertificate::none;
-  if (asks) TRY(read_certificate(tls.ca, "CA"));
-  auto watcher =
-      std::make_shared<FileWatcher>(tls.private_key.string(), tls.certificate.string(),
-                                    asks ? tls.ca.string() : "", interval(tls.reload_interval));
-  grpc::experimental::TlsServerCredentialsOptions options(std::move(watcher));
+Result<std::shared_ptr<pki::TlsFiles>> open_files(const ServerTls& tls) {
+  pki::TlsFiles::Paths paths{tls.certificate, tls.private_key, {}, {}};
+  if (tls.client_certificate != ClientCertificate::none) {
+    paths.ca = tls.ca;
+    if (!tls.crl.empty()) paths.crl = tls.crl;
+  }
+  return pki::TlsFiles::open(std::move(paths), tls.reload_interval, clock_of_this_process());
+}
+
+std::shared_ptr<grpc::ServerCredentials> server_credentials(std::shared_ptr<pki::TlsFiles> files,
+                                                            ClientCertificate client_certificate) {
+  grpc::experimental::TlsServerCredentialsOptions options(std::make_shared<FileWatcher>(
+      files->pair_path(), files->pair_path(), files->ca_path(), kWatchSeconds));
   options.watch_identity_key_cert_pairs();
-  if (asks) options.watch_root_certs();
-  switch (tls.client_certificate) {
+  if (client_certificate != ClientCertificate::none) options.watch_root_certs();
+  switch (client_certificate) {
     case ClientCertificate::none:
       options.set_cert_request_type(GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE);
       break;
@@ -109,21 +76,23 @@ Result<std::shared_ptr<grpc::ServerCredentials>> server_credentials(const Server
       options.set_cert_request_type(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
       break;
   }
-  if (asks && !tls.crl.empty()) {
-    options.set_certificate_verifier(RevocationVerifier::Create<RevocationVerifier>(
-        TRY(RevocationLists::open(tls.crl, tls.ca))));
-  }
+  options.set_certificate_verifier(
+      RevocationVerifier::Create<RevocationVerifier>(std::move(files)));
   return grpc::experimental::TlsServerCredentials(options);
 }
 
+Result<std::shared_ptr<grpc::ServerCredentials>> server_credentials(const ServerTls& tls) {
+  return server_credentials(TRY(open_files(tls)), tls.client_certificate);
+}
+
 Result<std::shared_ptr<grpc::ChannelCredentials>> channel_credentials(const ChannelTls& tls) {
-  TRY(read_certificate(tls.ca, "CA"));
+  TRY(pki::read_authorities(tls.ca));
   const bool has_own = !tls.certificate.empty() || !tls.private_key.empty();
-  if (has_own) TRY(check_pair(tls.certificate, tls.private_key));
+  if (has_own) TRY(pki::KeyPair::read(tls.certificate, tls.private_key));
   grpc::experimental::TlsChannelCredentialsOptions options;
-  options.set_certificate_provider(
-      std::make_shared<FileWatcher>(tls.private_key.string(), tls.certificate.string(),
-                                    tls.ca.string(), interval(tls.reload_interval)));
+  options.set_certificate_provider(std::make_shared<FileWatcher>(
+      tls.private_key.string(), tls.certificate.string(), tls.ca.string(),
+      static_cast<unsigned>(tls.reload_interval.count())));
   options.watch_root_certs();
   if (has_own) options.watch_identity_key_cert_pairs();
   return grpc::experimental::TlsCredentials(options);

@@ -30,9 +30,10 @@ ROOMS = {
     "msrp": {"base"},
     "bfcp": {"base"},
     "tlspsk": {"base"},
+    "pki": {"base"},
     "service": {"base"},
-    "rpc": {"base", "proto"},
-    "kms-server": {"base", "mikey", "replay", "rpc", "service", "proto"},
+    "rpc": {"base", "pki", "proto"},
+    "kms-server": {"base", "mikey", "replay", "pki", "rpc", "service", "proto"},
     "kms-client": {"base", "mikey", "proto", "rpc"},
     "kmsctl": {"base", "mikey", "proto", "rpc", "kms-client", "service"},
     "mrfc-agent": {"base", "kms-client", "mikey", "replay", "sdp", "rpc", "service", "proto"},
@@ -47,7 +48,8 @@ NEVER_REACH = {
     "mrfc-agent": {"kms-server", "tlspsk", "msrp"},
     "ue-agent": {"kms-server"},
 }
-GRPC_FREE = {"base", "mikey", "mikey-cli", "replay", "sdp", "msrp", "bfcp", "tlspsk", "service"}
+GRPC_FREE = {"base", "mikey", "mikey-cli", "replay", "sdp", "msrp", "bfcp", "tlspsk", "pki",
+             "service"}
 
 DAEMON_FOLDERS = {"kms-server", "kms-client", "mrfc-agent", "mrfp-agent", "ue-agent"}
 
@@ -71,7 +73,7 @@ ALL = set(ROOMS)
 # Header prefix, who may include it, and why the others may not.
 FOREIGN_HEADERS = [
     (r"openssl/(ssl|tls1|ssl3|dtls1|sslerr)\.h", {"tlspsk"}, "libssl lives in lib/tlspsk"),
-    (r"openssl/", {"base", "mikey", "tlspsk", "service", "rpc", "kms-server"},
+    (r"openssl/", {"base", "mikey", "tlspsk", "pki", "service", "rpc", "kms-server"},
      "libcrypto is for the rooms that do cryptography"),
     (r"p11-kit/", {"kms-server"}, "PKCS #11 lives in kms-server"),
     (r"sqlite3\.h", {"kms-server"}, "SQLite lives in kms-server"),
@@ -93,7 +95,7 @@ FOREIGN_HEADERS = [
 FOREIGN_LINKS = [
     (r"OpenSSL::SSL", {"tlspsk"}),
     (r"OpenSSL::Crypto",
-     {"base", "mikey", "tlspsk", "service", "rpc", "kms-server"}),
+     {"base", "mikey", "tlspsk", "pki", "service", "rpc", "kms-server"}),
     (r"SQLite::SQLite3|sqlite3|PkgConfig::SQLITE3?", {"kms-server"}),
     (r"spdlog::.*|tomlplusplus::.*|prometheus-cpp::.*|civetweb::.*|PkgConfig::TOMLPLUSPLUS", {"service"}),
     (r"CLI11::CLI11", {"service", "mikey-cli"}),

@@ -2,6 +2,7 @@
 
 import datetime
 import http.client
+import json
 import os
 import pathlib
 import re
@@ -151,6 +152,32 @@ class KmsPorts(unittest.TestCase):
 
         self.assertTrue(wait_until(is_new), self.kms.daemon.log())
         self.assertTrue(self.kms.daemon.running())
+
+    def test_a_pair_that_does_not_belong_together_is_not_taken_up(self):
+        """KMS-7: half a renewal, or a wrong file, ends no service; operators are told."""
+        self.configure({"connections": {"reload_interval": "1s"},
+                        "metrics": {"listen": "127.0.0.1:0"}})
+        before = self.served_certificate()
+        certificate = self.kms.tls / "kms.pem"
+        good = certificate.read_bytes()
+
+        def healthy():
+            return 'component_healthy{component="certificates"} 1' in self.get("/metrics")[1]
+
+        self.assertTrue(healthy())
+        for wrong in (b"junk", (self.kms.tls / "mrfc.pem").read_bytes()):
+            certificate.write_bytes(wrong)
+            self.assertTrue(wait_until(lambda: not healthy()), self.kms.daemon.log())
+            time.sleep(1.5)  # what would be taken up is taken up by now
+            self.assertEqual(self.served_certificate(), before)
+            self.assertEqual(self.get("/readyz"), (200, "ok\n"))
+            found = {one["check"]: one for one in json.loads(
+                self.kms.ctl("--output", "json", "doctor").stdout) if one["level"] == "FAULT"}
+            self.assertIn("kms.", found["certificate"]["text"])
+            certificate.write_bytes(good)
+            self.assertTrue(wait_until(healthy), self.kms.daemon.log())
+        self.assertIn("what was read before stays", self.kms.daemon.log())
+        self.assertIn("certificate files that changed are in force", self.kms.daemon.log())
 
     def write_crl(self, *revoked, valid=DAY):
         """A revocation list of the lab CA in its file; revoked: names of certificates."""

@@ -2,10 +2,13 @@
 #include "kms-server/health_monitor.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/resource.h>
 
 #include <csignal>
+#include <fstream>
 
+#include "tests/support/certificates.h"
 #include "tests/unit/kms/kms_fixture.h"
 
 namespace keystub::kms {
@@ -61,6 +64,46 @@ TEST_F(HealthMonitorTest, AKekThatDoesNotOpenTheActiveTpkIsNamed) {
   const Kek other = Kek::from_octets(ByteVector(Kek::kSize, 0x22)).value();
   HealthMonitor health({}, {*store, other, *window, *audit, clock, log}, [](const auto&) {});
   EXPECT_THAT(look(health).not_serving, HasSubstr("kek: "));
+}
+
+TEST_F(HealthMonitorTest, CertificatesThatCannotBeUsedAreAnAlarmAndNoMore) {
+  const testing::TestCa ca("KMS");
+  const auto key = testing::make_elliptic();
+  const auto put = [&](const std::string& name, const std::string& content) {
+    std::ofstream(folder / name) << content;
+  };
+  testing::CertificateText text{.name = "kms", .alternative_names = "DNS:kms"};
+  put("kms.pem", testing::to_pem(ca.issue(text, *key)));
+  put("kms.key", testing::to_pem(*key));
+  const auto files = pki::TlsFiles::open({folder / "kms.pem", folder / "kms.key", {}, {}},
+                                         std::chrono::hours(1), clock)
+                         .value();
+  const auto pk_keeper = PkKeeper::open({}, std::chrono::seconds(1), {clock, log}).value();
+  CertificateWatch watch(*pk_keeper, log, &metrics);
+  watch.add({"tickets", files});
+  HealthMonitor health({}, {*store, kek, *window, *audit, clock, log, &metrics, &watch},
+                       [](const auto&) {});
+  constexpr auto kCertificates = static_cast<std::size_t>(Component::certificates);
+  EXPECT_THAT(look(health).faults[kCertificates], IsEmpty());
+  EXPECT_THAT(metrics.render(),
+              HasSubstr(fmt::format("certificate_not_after_seconds{{port=\"tickets\"}} {}",
+                                    text.not_after.time_since_epoch() / std::chrono::seconds(1))));
+
+  put("kms.key", "junk");
+  files->lists();
+  const HealthReport report = look(health);
+  EXPECT_THAT(report.faults[kCertificates], HasSubstr("tickets: private key file"));
+  EXPECT_THAT(report.not_serving, IsEmpty());
+  EXPECT_THAT(metrics.render(), HasSubstr("component_healthy{component=\"certificates\"} 0"));
+  ASSERT_EQ(log_lines.size(), 1U);
+  EXPECT_THAT(log_lines[0], HasSubstr("what was read before stays"));
+
+  put("kms.key", testing::to_pem(*key));
+  files->lists();
+  EXPECT_THAT(look(health).faults[kCertificates], IsEmpty());
+  clock.set_now(text.not_after);
+  EXPECT_THAT(look(health).faults[kCertificates],
+              HasSubstr("tickets: the certificate in force has expired"));
 }
 
 // KMS-6: with the window lost, whoever has the right time is refused until start + skew is over.

@@ -161,6 +161,28 @@ TEST_F(Transport, TheServerTakesUpANewCertificateWithoutARestart) {
   EXPECT_TRUE(asks_for("new.example.com"));
 }
 
+TEST_F(Transport, AKeyThatIsNotTheCertificatesIsNotTakenUp) {
+  make_certificates();
+  auto tls = server_tls(ClientCertificate::required);
+  tls.reload_interval = 1s;
+  std::filesystem::copy_file(tls.ca, folder / "ca.copy");
+  const auto files = open_files(tls).value();
+  start(server_credentials(files, tls.client_certificate));
+  std::filesystem::copy_file(folder / "mrfc.key", tls.private_key,
+                             std::filesystem::copy_options::overwrite_existing);
+  std::filesystem::copy_file(folder / "mrfc.key", tls.ca,
+                             std::filesystem::copy_options::overwrite_existing);
+  const auto give_up = std::chrono::steady_clock::now() + 20s;
+  while (files->report().unusable.empty() && std::chrono::steady_clock::now() < give_up) {
+    std::this_thread::sleep_for(50ms);
+  }
+  EXPECT_THAT(files->report().unusable, HasSubstr("does not belong"));
+  std::this_thread::sleep_for(1500ms);  // gRPC has looked since
+  std::filesystem::copy_file(folder / "ca.copy", tls.ca,
+                             std::filesystem::copy_options::overwrite_existing);
+  EXPECT_TRUE(request(tls_channel("mrfc")).ok());
+}
+
 TEST_F(Transport, CredentialsSayWhichFileIsWrong) {
   make_certificates();
   auto tls = server_tls(ClientCertificate::required);
