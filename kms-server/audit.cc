@@ -81,6 +81,7 @@ Result<std::unique_ptr<Audit>> Audit::open(const AuditOptions& options,
 
 Audit::Audit(AuditOptions options, AuditFile file, const AuditMetrics& metrics)
     : options_(std::move(options)),
+      begins_log_(file.begins_log()),
       file_(std::move(file)),
       metrics_(metrics),
       writer_([this] { write_loop(); }) {}

@@ -110,6 +110,9 @@ class Audit {
   // The same for whoever may block.
   Result<void> append_and_wait(const AuditRecord& record);
 
+  // It was opened without a line before it.
+  bool begins_log() const noexcept { return begins_log_; }
+
   // Why the last write failed; none: it worked. For health.
   std::optional<Error> fault() const;
 
@@ -126,6 +129,7 @@ class Audit {
   Result<void> write(const std::vector<std::string>& records, bool durable);
 
   const AuditOptions options_;
+  const bool begins_log_;
   AuditFile file_;  // the writer's alone
   AuditMetrics metrics_;
   mutable std::mutex mutex_;

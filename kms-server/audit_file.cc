@@ -13,12 +13,68 @@ namespace {
 
 constexpr std::uint64_t kTailBlock = 64 * 1024;
 
+// The last whole line of a file, and where it ends; empty and 0: there is none.
+struct LastLine {
+  std::string text;
+  std::uint64_t end = 0;
+};
+
+Result<LastLine> last_line(int file, std::uint64_t size, const std::filesystem::path& path) {
+  // Read backwards until its beginning is in sight.
+  std::string tail;
+  for (std::uint64_t wanted = kTailBlock;; wanted *= 2) {
+    tail.resize(std::min(wanted, size));
+    const ssize_t got =
+        ::pread(file, tail.data(), tail.size(), static_cast<off_t>(size - tail.size()));
+    if (got < 0 || static_cast<std::size_t>(got) != tail.size()) {
+      return fail(Category::unavailable, fmt::format("cannot read the audit file {}: {}",
+                                                     path.string(), errno_text(errno)));
+    }
+    const bool all = tail.size() == size;
+    const std::size_t end = tail.rfind('\n');
+    if (end == std::string::npos) {
+      if (all) return LastLine();
+      continue;
+    }
+    const std::size_t before = end == 0 ? std::string::npos : tail.rfind('\n', end - 1);
+    if (before == std::string::npos && !all) continue;
+    const std::size_t begin = before == std::string::npos ? 0 : before + 1;
+    return LastLine{tail.substr(begin, end - begin), size - tail.size() + end + 1};
+  }
+}
+
+// PATH.N, or PATH.N.K where that name was taken.
+bool is_rotated(const std::filesystem::path& file, const std::filesystem::path& path) {
+  const std::string name = file.filename().string();
+  const std::string stem = path.filename().string() + ".";
+  return name.starts_with(stem) && name.size() > stem.size() &&
+         name.find_first_not_of("0123456789.", stem.size()) == std::string::npos;
+}
+
 }  // namespace
 
 Result<AuditFile> AuditFile::open(std::filesystem::path path, std::uint64_t max_size) {
   AuditFile file(std::move(path), max_size);
   TRY(file.open_file());
+  // A kill between the two steps of a rotation leaves no file, or an empty one.
+  if (file.begins_log()) file.go_on_from_rotated();
   return file;
+}
+
+void AuditFile::go_on_from_rotated() {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder_of(path_), error)) {
+    if (!is_rotated(entry.path(), path_)) continue;
+    const FileDescriptor file(::open(entry.path().c_str(), O_RDONLY | O_CLOEXEC));
+    struct stat status{};
+    if (!file.is_open() || ::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) continue;
+    const auto line =
+        last_line(file.get(), static_cast<std::uint64_t>(status.st_size), entry.path());
+    if (!line) continue;
+    const auto chain = service::AuditChain::after(line->text);
+    if (chain && chain->next() > chain_.next()) chain_ = *chain;
+  }
+  chain_.begin_file();
 }
 
 Result<void> AuditFile::open_file() {
@@ -40,32 +96,15 @@ Result<void> AuditFile::open_file() {
 }
 
 Result<void> AuditFile::read_end() {
-  // The last line that is whole: read backwards until its beginning is in sight.
-  std::string tail;
-  for (std::uint64_t wanted = kTailBlock;; wanted *= 2) {
-    tail.resize(std::min(wanted, size_));
-    const ssize_t got =
-        ::pread(file_.get(), tail.data(), tail.size(), static_cast<off_t>(size_ - tail.size()));
-    if (got < 0 || static_cast<std::size_t>(got) != tail.size()) {
-      return fail(Category::unavailable, fmt::format("cannot read the audit file {}: {}",
-                                                     path_.string(), errno_text(errno)));
-    }
-    const std::size_t end = tail.rfind('\n');
-    if (end == std::string::npos) {
-      if (tail.size() < size_) continue;
-      return cut_off_after(0);
-    }
-    const std::size_t before = end == 0 ? std::string::npos : tail.rfind('\n', end - 1);
-    if (before == std::string::npos && tail.size() < size_) continue;
-    const std::size_t begin = before == std::string::npos ? 0 : before + 1;
-    auto chain = service::AuditChain::after(std::string_view(tail).substr(begin, end - begin));
-    if (!chain) {
-      return std::unexpected(
-          std::move(chain).error().with_context(fmt::format("the audit file {}", path_.string())));
-    }
-    chain_ = *chain;
-    return cut_off_after(size_ - tail.size() + end + 1);
+  const LastLine last = TRY(last_line(file_.get(), size_, path_));
+  if (last.end == 0) return cut_off_after(0);
+  auto chain = service::AuditChain::after(last.text);
+  if (!chain) {
+    return std::unexpected(
+        std::move(chain).error().with_context(fmt::format("the audit file {}", path_.string())));
   }
+  chain_ = *chain;
+  return cut_off_after(last.end);
 }
 
 Result<void> AuditFile::cut_off_after(std::uint64_t size) {
@@ -99,7 +138,7 @@ Result<void> AuditFile::rotate_if_full() {
                 fmt::format("cannot rename the audit file to {}: {}", old, errno_text(errno)));
   }
   TRY(open_file());
-  return sync_folder(path_.parent_path().empty() ? "." : path_.parent_path());
+  return sync_folder(folder_of(path_));
 }
 
 Result<void> AuditFile::append(const std::vector<std::string>& records) {

@@ -38,8 +38,6 @@ class Draft {
   Path path_;
 };
 
-Path folder_of(const Path& file) { return file.has_parent_path() ? file.parent_path() : "."; }
-
 Result<void> sync_file(const Path& file) {
   const FileDescriptor open(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
   if (!open.is_open() || ::fsync(open.get()) != 0) {

@@ -30,7 +30,8 @@ constexpr std::uint64_t kNoSpace = std::uint64_t{16} << 20;
 
 class Examination {
  public:
-  Examination(const Settings& settings, const Clock& clock) : settings_(settings), clock_(clock) {}
+  Examination(const Settings& settings, const Clock& clock, const Kek* in_use)
+      : settings_(settings), clock_(clock), in_use_(in_use) {}
 
   std::vector<Finding> run() {
     files();
@@ -47,9 +48,6 @@ class Examination {
   }
 
  private:
-  static Path folder_of(const Path& file) {
-    return file.has_parent_path() ? file.parent_path() : ".";
-  }
   void fine(std::string check, std::string text) {
     findings_.push_back({std::move(check), Level::fine, std::move(text)});
   }
@@ -96,14 +94,28 @@ class Examination {
     fine("file", file.string());
   }
 
-  void database() {
-    const auto kek = open_kek(settings_.kek);
-    if (!kek) {
-      return fault("kek", kek.error(),
-                   "correct [kek] or [kek_next]: no key in the database opens without its KEK");
+  // The KEK that keys are to open under; null: there is none.
+  const Kek* kek() {
+    configured_kek_ = open_kek(settings_.kek);
+    if (!*configured_kek_) {
+      fault("kek", configured_kek_->error(),
+            "correct [kek] or [kek_next]: no key in the database opens without its KEK");
+      return in_use_;
     }
-    fine("kek", "it can be read");
-    const auto summary = verify_database(settings_.database, *kek);
+    const Kek& configured = **configured_kek_;
+    if (in_use_ != nullptr && !in_use_->same_current(configured)) {
+      warn("kek", "the keys were moved to another KEK since the KMS was started",
+           "make [kek_next] the table [kek], if that is not done yet");
+    } else {
+      fine("kek", "it can be read");
+    }
+    return in_use_ != nullptr ? in_use_ : &configured;
+  }
+
+  void database() {
+    const Kek* const opener = kek();
+    if (opener == nullptr) return;
+    const auto summary = verify_database(settings_.database, *opener);
     if (!summary) {
       const bool wrong_kek = summary.error().category() == Category::denied;
       return fault("database", summary.error(),
@@ -275,14 +287,16 @@ class Examination {
 
   const Settings& settings_;
   const Clock& clock_;
+  const Kek* const in_use_;
+  std::optional<Result<Kek>> configured_kek_;
   std::vector<Finding> findings_;
   std::vector<Path> looked_at_;
 };
 
 }  // namespace
 
-std::vector<Finding> examine(const Settings& settings, const Clock& clock) {
-  return Examination(settings, clock).run();
+std::vector<Finding> examine(const Settings& settings, const Clock& clock, const Kek* in_use) {
+  return Examination(settings, clock, in_use).run();
 }
 
 std::optional<Category> worst(const std::vector<Finding>& findings) {

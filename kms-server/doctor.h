@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "kms-server/kek.h"
 #include "kms-server/settings.h"
 
 namespace keystub::kms {
@@ -24,8 +25,10 @@ struct Finding {
 
 // Files and their modes, the KEK and its check value, the database, certificates and revocation
 // lists, the clock, disk space, the chain of the audit file. May take seconds: it reads all of the
-// database and of the audit file.
-std::vector<Finding> examine(const Settings& settings, const Clock& clock);
+// database and of the audit file. `in_use`: the KEK of the KMS that runs with these settings, which
+// a rewrap may have changed since it started; null: none runs, and the configured one counts.
+std::vector<Finding> examine(const Settings& settings, const Clock& clock,
+                             const Kek* in_use = nullptr);
 
 // The category of the first fault; none: no fault.
 std::optional<Category> worst(const std::vector<Finding>& findings);

@@ -43,6 +43,11 @@ Result<void> write_all(int fd, Bytes data);
 // contents and its name durable. Fails (conflict) if there is one already: nothing is overwritten.
 Result<void> create_private_file(const std::filesystem::path& path, Bytes contents);
 
+// The folder that a file's name stands in.
+inline std::filesystem::path folder_of(const std::filesystem::path& file) {
+  return file.has_parent_path() ? file.parent_path() : ".";
+}
+
 // Makes the names in a folder durable.
 Result<void> sync_folder(const std::filesystem::path& folder);
 

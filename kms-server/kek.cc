@@ -228,6 +228,8 @@ Result<void> Kek::end_move() {
   return {};
 }
 
+bool Kek::same_current(const Kek& other) const { return *keys().current == *other.keys().current; }
+
 std::shared_lock<std::shared_mutex> Kek::hold() const { return std::shared_lock(state_->wrapping); }
 
 }  // namespace keystub::kms

@@ -95,6 +95,9 @@ class Kek {
   // The next KEK takes the place of the one in use, which is wiped. Fails (conflict) as above.
   Result<void> end_move();
 
+  // Whether the two use the same key now, whatever stands beside it.
+  bool same_current(const Kek& other) const;
+
   // For who wraps a key and has it stored: as long as it is held, no move begins.
   [[nodiscard]] std::shared_lock<std::shared_mutex> hold() const;
 

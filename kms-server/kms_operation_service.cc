@@ -97,7 +97,7 @@ grpc::ServerUnaryReactor* KmsOperationService::Diagnose(grpc::CallbackServerCont
                                                         const v1::DiagnoseRequest*,
                                                         v1::DiagnoseResponse* response) {
   return run(*context, "Diagnose", [this, response](const rpc::Caller&) -> Result<void> {
-    for (const Finding& finding : examine(parts_.settings, parts_.clock)) {
+    for (const Finding& finding : examine(parts_.settings, parts_.clock, &parts_.kek)) {
       v1::Finding& out = *response->add_findings();
       out.set_check(finding.check);
       out.set_level(level_of(finding.level));

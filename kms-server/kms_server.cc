@@ -221,6 +221,10 @@ Result<std::unique_ptr<KmsServer>> KmsServer::start(const Settings& settings,
                                                     const ServerParts& parts) {
   auto audit = TRY(Audit::open(
       settings.audit, parts.metrics == nullptr ? AuditMetrics() : AuditMetrics(*parts.metrics)));
+  if (audit->begins_log() && parts.replay.memory() != replay::Memory::fresh) {
+    parts.log.warning("no audit file is there: another chain of audit lines begins",
+                      {{"file", settings.audit.path.string()}});
+  }
   std::unique_ptr<rpc::UnixListener> socket;
   if (!settings.admin_socket.empty()) {
     socket = TRY(rpc::UnixListener::open(settings.admin_socket, uids_of(settings.roles)));

@@ -184,6 +184,9 @@ class Operation(unittest.TestCase):
         self.assertEqual(set(codes), {0})
         self.assertEqual(self.kms.ctl("kek", "rewrap").returncode, 7)
         self.assertIn("admin.rewrap_keys", [line["operation"] for line in self.kms.audit()])
+        found = json.loads(self.kms.ctl_ok("--output", "json", "doctor"))
+        self.assertEqual([one["text"] for one in found if one["check"] == "kek"],
+                         ["the keys were moved to another KEK since the KMS was started"])
         self.kms.create_identity("sip:later@example.com", self.folder)
         self.kms.ctl_ok("backup", "create", "after")
 
@@ -256,7 +259,9 @@ class Operation(unittest.TestCase):
         self.assertIn("kek_next: key file", found["kek", "FAULT"]["text"])
         self.kms.config.write_text(good)
         audit = data / "audit.jsonl"
+        audit.rename(data / "audit-of-before.jsonl")
         self.kms.start()
+        self.assertIn("another chain of audit lines begins", self.kms.daemon.log())
         self.kms.ctl_ok("identity", "create", ALICE)
         self.kms.ctl_ok("identity", "create", BOB)
         self.kms.stop()

@@ -113,6 +113,28 @@ TEST(AuditFile, BeginsANewFileWhereTheOldOneWasMovedAway) {
   EXPECT_FALSE(verifier.add(line).has_value());
 }
 
+// What a kill between the two steps of a rotation leaves: FILE.N, and no FILE or an empty one.
+TEST(AuditFile, GoesOnAfterAKillInTheMiddleOfARotation) {
+  for (const bool made : {false, true}) {
+    const testing::TempDir folder;
+    {
+      auto file = AuditFile::open(folder / "audit", 500).value();
+      EXPECT_TRUE(file.begins_log());
+      append(file, 10);
+    }
+    std::filesystem::rename(folder / "audit", folder / "audit.9");
+    folder.write("audit.77", "another log\n");
+    folder.write("audit.old", testing::TempDir::read(folder / "audit.9"));
+    if (made) folder.write("audit", "");
+    auto file = AuditFile::open(folder / "audit", 500).value();
+    EXPECT_FALSE(file.begins_log());
+    append(file, 1);
+    EXPECT_EQ(
+        verified({folder / "audit.4", folder / "audit.8", folder / "audit.9", folder / "audit"}),
+        11U);
+  }
+}
+
 TEST(AuditFile, AFailedWriteLeavesNoGapInTheChain) {
   auto file = AuditFile::open("/dev/full", kNoRotation).value();
   EXPECT_EQ(file.append({"{}"}).error().category(), Category::unavailable);
