@@ -11,6 +11,7 @@ Result<void> AdminAudit::record(const rpc::Caller& caller, std::string_view oper
                                 std::string_view ticket_id, const Error* refused) {
   AuditRecord line;
   line.time = clock_.now();
+  line.request_id = audit_.next_request_id(line.time);
   line.trace_id = caller.trace_id;
   line.caller = std::string(caller.display_name());
   line.operation = fmt::format("admin.{}", operation);

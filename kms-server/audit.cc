@@ -1,6 +1,7 @@
 #include "kms-server/audit.h"
 
 #include <fmt/format.h>
+#include <sys/statvfs.h>
 
 #include <algorithm>
 #include <future>
@@ -11,6 +12,8 @@ namespace keystub::kms {
 namespace {
 
 constexpr std::size_t kUsualOctets = 512;  // of a line
+
+constexpr std::uint64_t kSomeRoom = 64 * 1024;  // octets
 
 // Bringing lines to the disk takes as long for fifty as for one: when many come, the writer lets
 // some more come before it takes them.
@@ -81,6 +84,7 @@ Result<std::unique_ptr<Audit>> Audit::open(const AuditOptions& options,
 
 Audit::Audit(AuditOptions options, AuditFile file, const AuditMetrics& metrics)
     : options_(std::move(options)),
+      needed_(options_.needed),
       begins_log_(file.begins_log()),
       file_(std::move(file)),
       metrics_(metrics),
@@ -116,6 +120,21 @@ Result<void> Audit::append_and_wait(const AuditRecord& record) {
   auto waiting = written->get_future();
   append(record, [written](const Result<void>& result) { written->set_value(result); });
   return waiting.get();
+}
+
+std::string Audit::next_request_id(WallTime now) {
+  std::call_once(first_request_, [&] {
+    run_id_ = fmt::format(
+        "{:x}",
+        std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count());
+  });
+  return fmt::format("{}-{}", run_id_, requests_.fetch_add(1, std::memory_order_relaxed));
+}
+
+bool Audit::has_room() const {
+  struct statvfs info{};
+  return ::statvfs(options_.path.c_str(), &info) != 0 ||
+         std::uint64_t{info.f_bavail} * info.f_frsize >= kSomeRoom;
 }
 
 std::optional<Error> Audit::fault() const {

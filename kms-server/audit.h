@@ -5,7 +5,7 @@
 //   seq         number of the line in this log, from 0
 //   previous    first line of a rotated file: the chain that it goes on from
 //   time        RFC 3339, UTC, microseconds
-//   request_id  names this decision within this KMS
+//   request_id  names this decision
 //   trace_id    of the caller
 //   caller      what the transport proved: certificate name, "uid:0", or the kind of caller
 //   operation   "request", "resolve", "admin.create_identity", …; "call": a method that the caller,
@@ -14,7 +14,7 @@
 //   method      "psk" or "pk": what the sender proves itself with
 //   certificate 64 hex digits: SHA-256 over the sender's certificate; proven as the identity is
 //   detail      admin: what of the identity was added or removed: an alias, a member, a key's id;
-//               call: the method
+//               the file of a backup, the number of keys that were moved; call: the method
 //   responder   request: the responders that the ticket names; resolve: IDRr of the answer
 //   decision    "granted" or "refused"
 //   rule        which rule decided: one short word from a fixed set
@@ -25,6 +25,7 @@
 // Octets that are not printable ASCII appear as \u00XX.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <filesystem>
@@ -74,7 +75,9 @@ struct AuditOptions {
   std::filesystem::path path;
   AuditFsync fsync = AuditFsync::group;
   std::chrono::milliseconds interval{1000};
-  std::uint64_t max_size = 0;      // octets; a larger file is renamed to PATH.N; 0: never
+  std::uint64_t max_size = 0;  // octets; a larger file is renamed to PATH.N; 0: never
+  // What is decided without its line on the disk is refused; false: it goes on, with an alarm.
+  bool needed = true;
   std::size_t max_waiting = 4096;  // lines whose caller is not told yet; more are refused with busy
 };
 
@@ -110,6 +113,17 @@ class Audit {
   // The same for whoever may block.
   Result<void> append_and_wait(const AuditRecord& record);
 
+  // Names a decision that is made `now`, and no other: by the time of the first one of this run,
+  // and a number.
+  std::string next_request_id(WallTime now);
+
+  // Instead of AuditOptions::needed, from now on.
+  void set_needed(bool needed) noexcept { needed_ = needed; }
+  bool needed() const noexcept { return needed_; }
+
+  // Whether the disk has room for some lines more: one that is short may fit where no other does.
+  bool has_room() const;
+
   // It was opened without a line before it.
   bool begins_log() const noexcept { return begins_log_; }
 
@@ -129,6 +143,10 @@ class Audit {
   Result<void> write(const std::vector<std::string>& records, bool durable);
 
   const AuditOptions options_;
+  std::atomic<bool> needed_;
+  std::once_flag first_request_;
+  std::string run_id_;
+  std::atomic<std::uint64_t> requests_{0};
   const bool begins_log_;
   AuditFile file_;  // the writer's alone
   AuditMetrics metrics_;

@@ -80,6 +80,7 @@ void HealthMonitor::look() {
 std::string HealthMonitor::audit_fault() {
   auto fault = parts_.audit.fault();
   if (!fault) return {};
+  if (!parts_.audit.has_room()) return fault->describe();
   AuditRecord probe;
   probe.time = parts_.clock.now();
   probe.caller = "kms-server";
@@ -128,7 +129,7 @@ std::string HealthMonitor::clock_fault() {
 }
 
 bool HealthMonitor::is_needed(std::size_t component) const {
-  if (component == index(Component::audit)) return settings_.audit_needed;
+  if (component == index(Component::audit)) return parts_.audit.needed();
   // What was in force before still is.
   return component != index(Component::certificates);
 }
@@ -175,11 +176,6 @@ void HealthMonitor::stop_serving() {
 HealthReport HealthMonitor::report() const {
   const std::lock_guard lock(mutex_);
   return report_;
-}
-
-void HealthMonitor::set_audit_needed(bool needed) {
-  const std::lock_guard lock(mutex_);
-  settings_.audit_needed = needed;
 }
 
 }  // namespace keystub::kms

@@ -37,8 +37,6 @@ struct HealthReport {
 
 struct HealthSettings {
   std::chrono::milliseconds interval{1000};  // between two looks
-  // False: tickets are answered without an audit, so its failure is an alarm and no more.
-  bool audit_needed = true;
 };
 
 // Threads: safe from several threads.
@@ -72,7 +70,6 @@ class HealthMonitor {
   void stop_serving();
 
   HealthReport report() const;
-  void set_audit_needed(bool needed);
 
  private:
   void run();
@@ -84,7 +81,7 @@ class HealthMonitor {
   bool is_needed(std::size_t component) const;
   void take_over(std::array<std::string, kComponentNames.size()> faults);
 
-  HealthSettings settings_;  // audit_needed under mutex_
+  const HealthSettings settings_;
   const Parts parts_;
   const Listener listener_;
   std::array<service::Gauge, kComponentNames.size()> healthy_;

@@ -6,7 +6,6 @@
 
 #include "base/byte_writer.h"
 #include "base/openssl_ptr.h"
-#include "service/secret_file.h"
 
 namespace keystub::kms {
 namespace {
@@ -123,8 +122,9 @@ Result<Kek> Kek::from_octets(Bytes key) {
   return Kek(Secret<KekTag>(key));
 }
 
-Result<Kek> Kek::load(const std::filesystem::path& path) {
-  return Kek(TRY(service::read_secret<KekTag>(path, service::SecretEncoding::raw, kSize, kSize)));
+Result<Kek> Kek::load(const std::filesystem::path& path, service::SecretFileMode mode) {
+  return Kek(
+      TRY(service::read_secret<KekTag>(path, service::SecretEncoding::raw, kSize, kSize, mode)));
 }
 
 Result<Kek> Kek::create(const std::filesystem::path& path, RandomSource& random) {

@@ -21,6 +21,7 @@
 #include "base/bytes.h"
 #include "base/random.h"
 #include "base/secret.h"
+#include "service/secret_file.h"
 
 namespace keystub::kms {
 
@@ -49,9 +50,10 @@ class Kek {
   static constexpr std::size_t kSize = 32;      // octets
   static constexpr std::size_t kOverhead = 29;  // octets that wrapping adds
 
-  // Reads a file of exactly 32 octets that only its owner can read (0600 or less). Fails denied
+  // Reads a file of exactly 32 octets that only its owner can read (0600 or less; or as `mode` says). Fails denied
   // for other permissions, malformed for another size, not_found or unavailable otherwise.
-  static Result<Kek> load(const std::filesystem::path& path);
+  static Result<Kek> load(const std::filesystem::path& path,
+                          service::SecretFileMode mode = service::SecretFileMode::owner_only);
   // Makes a new KEK and its file (0600). Fails (conflict) if the file exists.
   static Result<Kek> create(const std::filesystem::path& path, RandomSource& random);
   // Fails (malformed) unless `key` has 32 octets.

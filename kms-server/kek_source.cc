@@ -173,7 +173,9 @@ std::string KekSource::to_toml() const {
 Result<Kek> open_kek(const KekSource& source) {
   switch (source.kind) {
     case KekSource::Kind::file: return Kek::load(source.file);
-    case KekSource::Kind::credential: return Kek::load(TRY(credential_file(source.credential)));
+    case KekSource::Kind::credential:
+      return Kek::load(TRY(credential_file(source.credential)),
+                       service::SecretFileMode::systemd_credential);
     case KekSource::Kind::environment: return Kek::load(TRY(environment_file(source.environment)));
     case KekSource::Kind::passphrase: return derive(source, TRY(read_scrypt(source.file)));
     case KekSource::Kind::pkcs11: {

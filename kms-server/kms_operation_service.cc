@@ -49,36 +49,22 @@ Result<std::filesystem::path> KmsOperationService::file_of(const std::string& na
   return parts_.settings.backup_folder / name;
 }
 
-Result<void> KmsOperationService::recorded(const rpc::Caller& caller, std::string_view operation,
-                                           const std::string& detail, Result<void> done) const {
-  AuditRecord line;
-  line.time = parts_.clock.now();
-  line.trace_id = caller.trace_id;
-  line.caller = std::string(caller.display_name());
-  line.operation = operation;
-  line.granted = done.has_value();
-  line.rule = done ? "admin" : category_name(done.error().category());
-  line.reason = done ? detail : done.error().text();
-  TRY(parts_.audit.append_and_wait(line));
-  return done;
-}
-
 grpc::ServerUnaryReactor* KmsOperationService::CreateBackup(grpc::CallbackServerContext* context,
                                                             const v1::CreateBackupRequest* request,
                                                             v1::CreateBackupResponse* response) {
-  return run(*context, "CreateBackup",
-             [this, request, response](const rpc::Caller& caller) -> Result<void> {
-               const auto work = [&]() -> Result<void> {
-                 const auto file = TRY(file_of(request->name()));
-                 const auto summary =
-                     TRY(create_backup(parts_.settings.database, parts_.kek, file));
-                 response->set_file(file.string());
-                 set_summary(*response->mutable_summary(), summary);
-                 return {};
-               };
-               Result<void> made = work();
-               return recorded(caller, "admin.create_backup", response->file(), std::move(made));
-             });
+  return run(
+      *context, "CreateBackup",
+      [this, request, response](const rpc::Caller& caller) -> Result<void> {
+        const auto work = [&]() -> Result<void> {
+          const auto file = TRY(file_of(request->name()));
+          const auto summary = TRY(create_backup(parts_.settings.database, parts_.kek, file));
+          response->set_file(file.string());
+          set_summary(*response->mutable_summary(), summary);
+          return {};
+        };
+        Result<void> made = work();
+        return audit_.recorded(caller, "create_backup", {}, std::move(made), response->file());
+      });
 }
 
 grpc::ServerUnaryReactor* KmsOperationService::VerifyBackup(grpc::CallbackServerContext* context,
@@ -129,10 +115,10 @@ grpc::ServerUnaryReactor* KmsOperationService::RewrapKeys(grpc::CallbackServerCo
                  response->set_key_count(report->keys);
                  response->set_moved_count(report->moved);
                }
-               return recorded(
-                   caller, request->dry_run() ? "admin.rewrap_dry_run" : "admin.rewrap_keys",
-                   fmt::format("{} of {} keys", response->moved_count(), response->key_count()),
-                   report ? Result<void>() : std::unexpected(report.error()));
+               return audit_.recorded(
+                   caller, request->dry_run() ? "rewrap_dry_run" : "rewrap_keys", {},
+                   report ? Result<void>() : std::unexpected(report.error()),
+                   fmt::format("{} of {} keys", response->moved_count(), response->key_count()));
              });
 }
 

@@ -6,8 +6,8 @@
 #include <string_view>
 
 #include "keystub/v1/kms_operation.grpc.pb.h"
+#include "kms-server/admin_audit.h"
 #include "kms-server/admin_call.h"
-#include "kms-server/audit.h"
 #include "kms-server/kek_rewrap.h"
 #include "kms-server/settings.h"
 
@@ -26,7 +26,8 @@ class KmsOperationService final : public v1::KmsOperation::CallbackService {
     StoreExecutor& executor;
     const rpc::Guard& guard;
   };
-  explicit KmsOperationService(const Parts& parts) : parts_(parts) {}
+  explicit KmsOperationService(const Parts& parts)
+      : parts_(parts), audit_(parts.audit, parts.clock) {}
 
   grpc::ServerUnaryReactor* CreateBackup(grpc::CallbackServerContext* context,
                                          const v1::CreateBackupRequest* request,
@@ -46,12 +47,10 @@ class KmsOperationService final : public v1::KmsOperation::CallbackService {
                                 AdminWork work);
   // The file of a backup, where a folder is configured and the name is one.
   Result<std::filesystem::path> file_of(const std::string& name) const;
-  // A decision of the admin, in the audit before its answer leaves: `detail` says what came of it.
-  Result<void> recorded(const rpc::Caller& caller, std::string_view operation,
-                        const std::string& detail, Result<void> done) const;
   Result<RewrapReport> rewrap(bool dry_run);
 
   const Parts parts_;
+  AdminAudit audit_;
   std::mutex rewrapping_;  // held by the one call that moves keys
 };
 

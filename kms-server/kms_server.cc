@@ -95,6 +95,7 @@ rpc::Guard::Denied audit_denials(Audit& audit, const Clock& clock) {
   return [&](const rpc::Caller& caller, std::string_view method, const Error& error) {
     AuditRecord line;
     line.time = clock.now();
+    line.request_id = audit.next_request_id(line.time);
     line.trace_id = caller.trace_id;
     line.caller = std::string(caller.display_name());
     line.operation = "call";
@@ -124,7 +125,7 @@ struct KmsServer::Impl {
         executor(std::make_unique<StoreExecutor>(given.store_threads, given.store_max_waiting)),
         pk(std::move(pk_keeper)),
         pk_executor(std::make_unique<StoreExecutor>(given.pk.threads, given.pk.max_waiting)),
-        handler({given.identity, given.thdr, given.store_timeout, given.refuse_without_audit},
+        handler({given.identity, given.thdr, given.store_timeout},
                 {keys, policy, *revocations, parts.replay, *limiter, *executor, *audit, parts.log,
                  parts.clock, parts.random, parts.metrics, PkParts{*pk, *pk_executor}}),
         admin({parts.store, parts.kek, *audit, parts.clock, parts.random}, given.store_timeout),
@@ -155,7 +156,7 @@ struct KmsServer::Impl {
                     kHealthService, kReflectionService},
                    admin_guard),
         health(std::make_unique<HealthMonitor>(
-            HealthSettings{given.health_interval, given.refuse_without_audit},
+            HealthSettings{given.health_interval},
             HealthMonitor::Parts{parts.store, parts.kek, parts.replay, *audit, parts.clock,
                                  parts.log, parts.metrics, &certificates},
             [this](const HealthReport& report) { tell_health(report); })) {
@@ -304,8 +305,7 @@ void KmsServer::reload(const Settings& settings) {
   impl_->ticket_guard.replace(ticket_method_rules(
       settings.roles, impl_->settings.require_client_certificate, impl_->plaintext_tickets));
   impl_->admin_guard.replace(admin_method_rules(settings.roles));
-  impl_->handler.set_refuse_without_audit(settings.refuse_without_audit);
-  impl_->health->set_audit_needed(settings.refuse_without_audit);
+  impl_->audit->set_needed(settings.audit.needed);
 }
 
 void KmsServer::stop() {

@@ -61,11 +61,12 @@ Result<void> audit_restore(const Settings& settings, const std::filesystem::path
   const auto audit = TRY(Audit::open(settings.audit));
   AuditRecord line;
   line.time = clock.now();
+  line.request_id = audit->next_request_id(line.time);
   line.caller = fmt::format("uid:{}", ::getuid());
   line.operation = "admin.restore_backup";
   line.granted = true;
   line.rule = "admin";
-  line.reason = copy.string();
+  line.detail = copy.string();
   return audit->append_and_wait(line);
 }
 

@@ -53,7 +53,7 @@ void read_audit(service::Config& config, Settings& settings) {
       static_cast<std::size_t>(config.integer("audit.max_waiting", 4096, 1, kMaxWaiting));
   settings.audit.max_size = static_cast<std::uint64_t>(
       config.integer("audit.max_size", std::int64_t{1} << 30, 0, std::int64_t{1} << 40));
-  settings.refuse_without_audit =
+  settings.audit.needed =
       config.choice("audit.on_failure", "refuse", {"refuse", "continue"}) == "refuse";
 }
 

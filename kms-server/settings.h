@@ -61,7 +61,6 @@ struct Settings {
   std::size_t replay_capacity = std::size_t{1} << 19;
 
   AuditOptions audit;
-  bool refuse_without_audit = true;
 
   PolicySettings policy;
   TpkSchedule tpk;

@@ -74,7 +74,7 @@ struct TicketHandler::Departure {
     if (!written) {
       handler.parts_.log.error("a decision could not be audited",
                                {{"request_id", request_id}, {"error", written.error().describe()}});
-      if (handler.refuse_without_audit_) {
+      if (handler.parts_.audit.needed()) {
         answer = std::unexpected(Refusal{Category::unavailable,
                                          {},
                                          "the service cannot answer now",
@@ -102,7 +102,7 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
         accepted_(accepted),
         done_(std::move(done)),
         began_(parts_.clock.steady_now()) {
-    record_.request_id = handler.next_request_id();
+    record_.request_id = parts_.audit.next_request_id(parts_.clock.now());
     record_.trace_id = caller.trace_id;
     record_.caller = std::string(caller.display_name());
     address_ = caller.address;
@@ -665,11 +665,7 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
 TicketHandler::TicketHandler(HandlerSettings settings, const HandlerParts& parts)
     : settings_(std::move(settings)),
       parts_(parts),
-      refuse_without_audit_(settings_.refuse_without_audit),
       dummy_key_(Psk(kDummyKeyOctets)),
-      run_id_(fmt::format("{:x}", std::chrono::duration_cast<std::chrono::milliseconds>(
-                                      parts.clock.now().time_since_epoch())
-                                      .count())),
       counters_(std::make_unique<Counters>()) {
   if (parts_.metrics == nullptr) return;
   service::Metrics& metrics = *parts_.metrics;
@@ -686,10 +682,6 @@ TicketHandler::TicketHandler(HandlerSettings settings, const HandlerParts& parts
 }
 
 TicketHandler::~TicketHandler() = default;
-
-std::string TicketHandler::next_request_id() {
-  return fmt::format("{}-{}", run_id_, requests_.fetch_add(1, std::memory_order_relaxed));
-}
 
 void TicketHandler::handle(ByteVector message, Accepted accepted, const rpc::Caller& caller,
                            Done done) {

@@ -14,7 +14,6 @@
 // audit: a flood must not fill the disk. It is counted.
 #pragma once
 
-#include <atomic>
 #include <expected>
 #include <functional>
 #include <memory>
@@ -58,8 +57,6 @@ struct HandlerSettings {
   mikey::Identity kms = mikey::Identity::uri("sip:kms@localhost");  // IDRkms
   std::string thdr = {};  // implementation-specific octets in THDR of the tickets we issue
   std::chrono::milliseconds store_timeout{2000};
-  // What happens when a decision cannot be audited: the refusal of the request, or its answer.
-  bool refuse_without_audit = true;
 };
 
 // For the public-key variants: what senders are authenticated with, and the threads that do it.
@@ -92,9 +89,6 @@ class TicketHandler {
   TicketHandler(HandlerSettings settings, const HandlerParts& parts);
   ~TicketHandler();
 
-  // Instead of HandlerSettings::refuse_without_audit, from now on.
-  void set_refuse_without_audit(bool refuse) noexcept { refuse_without_audit_ = refuse; }
-
   // `done` is called exactly once, from another thread, or before this returns. It must not block.
   // Never blocks itself. Threads: safe from several threads.
   void handle(ByteVector message, Accepted accepted, const rpc::Caller& caller, Done done);
@@ -104,16 +98,12 @@ class TicketHandler {
   struct Counters;
   struct Departure;
 
-  std::string next_request_id();
   bool serves_pk() const noexcept { return parts_.pk && parts_.pk->keeper.enabled(); }
 
   const HandlerSettings settings_;
   const HandlerParts parts_;
-  std::atomic<bool> refuse_without_audit_;
   // Stands in for the key of an unknown sender; its MAC never counts.
   const mikey::Prepared<Psk> dummy_key_;
-  const std::string run_id_;
-  std::atomic<std::uint64_t> requests_{0};
   std::unique_ptr<Counters> counters_;
 };
 

@@ -62,7 +62,8 @@ Result<FileSecret> decode_hex(Bytes text, const std::string& name) {
 }  // namespace
 
 Result<FileSecret> read_file_secret(const std::filesystem::path& file, SecretEncoding encoding,
-                                    std::size_t min_octets, std::size_t max_octets) {
+                                    std::size_t min_octets, std::size_t max_octets,
+                                    SecretFileMode mode) {
   const bool from_stdin = file == "-";
   const std::string name = from_stdin ? "standard input" : file.string();
   const Descriptor in(from_stdin ? STDIN_FILENO : ::open(file.c_str(), O_RDONLY | O_CLOEXEC));
@@ -75,7 +76,8 @@ Result<FileSecret> read_file_secret(const std::filesystem::path& file, SecretEnc
     if (::fstat(in.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
       return fail(Category::malformed, "key file " + name + " is not a file");
     }
-    if ((info.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+    const mode_t permitted = mode == SecretFileMode::systemd_credential ? S_IRGRP : 0;
+    if ((info.st_mode & (S_IRWXG | S_IRWXO) & ~permitted) != 0) {
       return fail(Category::denied, "key file " + name +
                                         " is open to its group or to others: chmod 600 it, and "
                                         "replace the key if somebody may have read it");

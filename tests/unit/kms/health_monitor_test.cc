@@ -19,9 +19,9 @@ using ::testing::IsEmpty;
 
 class HealthMonitorTest : public KmsFixture {
  protected:
-  std::unique_ptr<HealthMonitor> monitor(bool audit_needed = true) {
+  std::unique_ptr<HealthMonitor> monitor() {
     return std::make_unique<HealthMonitor>(
-        HealthSettings{std::chrono::hours(1), audit_needed},
+        HealthSettings{std::chrono::hours(1)},
         HealthMonitor::Parts{*store, kek, *window, *audit, clock, log, &metrics},
         [this](const HealthReport& report) { told.push_back(report); });
   }
@@ -155,9 +155,9 @@ TEST_F(HealthMonitorTest, AnAuditThatCannotBeWrittenIsNamedAndARecoveryLeavesALi
 
 TEST_F(HealthMonitorTest, WhereTicketsGoOnWithoutAuditItsFailureIsAnAlarmAndNoMore) {
   stop();
-  settings.refuse_without_audit = false;
+  audit_options.needed = false;
   start();
-  const auto health = monitor(false);
+  const auto health = monitor();
   const FullDisk full(std::filesystem::file_size(folder / "audit") + 10);
   EXPECT_TRUE(request(kAlice, wish({kBob})).has_value());
   const HealthReport report = look(*health);

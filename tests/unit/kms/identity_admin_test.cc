@@ -90,6 +90,16 @@ TEST_F(IdentityAdminTest, EveryChangeAndEveryRefusalLeavesAnAuditLineWithoutSecr
   EXPECT_EQ(line["operation"], "admin.delete_identity");
   EXPECT_EQ(line["decision"], "refused");
   EXPECT_EQ(line["rule"], "not_found");
+  const auto lines = audit_lines();
+  EXPECT_TRUE(line.contains("request_id"));
+  EXPECT_NE(line["request_id"], lines[lines.size() - 2]["request_id"]);
+}
+
+TEST_F(IdentityAdminTest, WhereTheKmsGoesOnWithoutItsAuditAChangeIsAcknowledged) {
+  audit_options.path = "/dev/full";
+  audit_options.needed = false;
+  restart();
+  EXPECT_TRUE(admin->create(operator_caller, kDave, IdentityKind::user, psk_of(16)).has_value());
 }
 
 TEST_F(IdentityAdminTest, AChangeThatCannotBeAuditedIsNotAcknowledged) {

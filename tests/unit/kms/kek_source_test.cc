@@ -60,6 +60,11 @@ TEST_F(KekSourceTest, ASystemdCredentialAndAnEnvironmentVariableNameAFile) {
   ::setenv("CREDENTIALS_DIRECTORY", folder_.path().c_str(), 1);
   expect_same(made, open_kek(credential).value());
   expect_same(made, create_kek(credential, random_).value());
+  // As systemd gives it to a service with User=, by an access control list.
+  std::filesystem::permissions(folder_ / "kek", std::filesystem::perms(0440));
+  expect_same(made, open_kek(credential).value());
+  std::filesystem::permissions(folder_ / "kek", std::filesystem::perms(0444));
+  EXPECT_EQ(open_kek(credential).error().category(), Category::denied);
   ::unsetenv("CREDENTIALS_DIRECTORY");
 
   const KekSource environment =

@@ -90,7 +90,7 @@ TEST(Settings, TheDefaultsAreThoseOfTheProfile) {
   EXPECT_FALSE(settings->require_client_certificate);
   EXPECT_FALSE(settings->admin_address.has_value());
   EXPECT_EQ(settings->audit.fsync, AuditFsync::group);
-  EXPECT_TRUE(settings->refuse_without_audit);
+  EXPECT_TRUE(settings->audit.needed);
 }
 
 TEST(Settings, TellsAllFaultsAtOnce) {

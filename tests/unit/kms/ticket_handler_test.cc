@@ -712,7 +712,7 @@ TEST_F(TicketHandlerTest, ADecisionThatCannotBeAuditedIsRefused) {
   ASSERT_FALSE(request(kAlice, wish({kBob})).has_value());
   EXPECT_EQ(last_answer.error().category, Category::unavailable);
 
-  settings.refuse_without_audit = false;
+  audit_options.needed = false;
   restart();
   EXPECT_TRUE(request(kAlice, wish({kBob})).has_value());
 }
