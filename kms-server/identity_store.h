@@ -188,6 +188,8 @@ class IdentityStore {
   // `uri` becomes its canonical name. Fails (conflict) if the URI, or the id of the key, is taken.
   virtual Result<Identity> create(std::string_view uri, IdentityKind kind,
                                   std::optional<WrappedPsk> psk, Deadline deadline) = 0;
+  // By any of its URIs. One that is not there takes as long as another that is (KMS-7), and so does
+  // the id of a key.
   virtual Result<Identity> find(std::string_view uri, Deadline deadline) = 0;
   // The identity whose pre-shared key has this id: ids are unique over all identities.
   virtual Result<Identity> find_by_psk_id(Bytes psk_id, Deadline deadline) = 0;

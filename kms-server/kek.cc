@@ -10,7 +10,6 @@
 namespace keystub::kms {
 namespace {
 
-constexpr std::uint8_t kLayout = 1;
 constexpr std::size_t kNonceSize = 12;
 constexpr std::size_t kTagSize = 16;
 static_assert(Kek::kOverhead == 1 + kNonceSize + kTagSize);
@@ -33,7 +32,7 @@ std::string_view kind_text(KeyKind kind) {
 // Lengths in front, so that no two bindings give the same octets.
 ByteVector associated_data(const KeyBinding& binding) {
   ByteWriter out;
-  out.u8(kLayout);
+  out.u8(Kek::kLayout);
   for (const Bytes part :
        {as_bytes(kind_text(binding.kind)), as_bytes(binding.owner), binding.key_id}) {
     out.u32(static_cast<std::uint32_t>(part.size()));
@@ -49,14 +48,16 @@ const EVP_CIPHER* aes_256_gcm() {
   return cipher;
 }
 
-bool has_layout(Bytes wrapped) { return wrapped.size() >= Kek::kOverhead && wrapped[0] == kLayout; }
+bool has_layout(Bytes wrapped) {
+  return wrapped.size() >= Kek::kOverhead && wrapped[0] == Kek::kLayout;
+}
 
 int length_of(Bytes bytes) { return static_cast<int>(bytes.size()); }
 
 Result<ByteVector> wrap_under(const Secret<KekTag>& kek, Bytes key, const KeyBinding& binding,
                               RandomSource& random) {
   ByteVector out(Kek::kOverhead + key.size());
-  out[0] = kLayout;
+  out[0] = Kek::kLayout;
   const MutableBytes nonce = MutableBytes(out).subspan(1, kNonceSize);
   TRY(random.fill(nonce));
   const MutableBytes ciphertext = MutableBytes(out).subspan(1 + kNonceSize, key.size());

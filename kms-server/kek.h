@@ -49,9 +49,11 @@ class Kek {
  public:
   static constexpr std::size_t kSize = 32;      // octets
   static constexpr std::size_t kOverhead = 29;  // octets that wrapping adds
+  static constexpr std::uint8_t kLayout = 1;    // the first octet of what is wrapped
 
-  // Reads a file of exactly 32 octets that only its owner can read (0600 or less; or as `mode` says). Fails denied
-  // for other permissions, malformed for another size, not_found or unavailable otherwise.
+  // Reads a file of exactly 32 octets that only its owner can read (0600 or less; or as `mode`
+  // says). Fails denied for other permissions, malformed for another size, not_found or unavailable
+  // otherwise.
   static Result<Kek> load(const std::filesystem::path& path,
                           service::SecretFileMode mode = service::SecretFileMode::owner_only);
   // Makes a new KEK and its file (0600). Fails (conflict) if the file exists.

@@ -9,6 +9,7 @@ namespace {
 
 // A name in the cache of TPKs; the ids stand behind "id:".
 constexpr std::string_view kActive = "active";
+constexpr std::size_t kUsualKey = 32;       // octets
 constexpr std::string_view kBook = "book";  // the only name in the cache of the policy
 std::string name_of_tpk(Bytes id) { return std::string("id:").append(as_text(id)); }
 
@@ -73,6 +74,17 @@ Result<std::shared_ptr<const OpenIdentity>> KeyDirectory::open(const Identity& i
   return opened;
 }
 
+// What an identity costs that is there: an unknown one takes as long, under a key that is none, and
+// goes nowhere.
+void KeyDirectory::spend_an_opening(std::string_view uri) const {
+  static const ByteVector no_key(Kek::kOverhead + kUsualKey, Kek::kLayout);
+  (void)kek_.unwrap<PskTag>(no_key, {KeyKind::psk, uri, as_bytes(uri)});
+  OpenIdentity nobody;
+  nobody.uri = uri;
+  nobody.psks.push_back({to_vector(as_bytes(uri)), Psk(kUsualKey), {}});
+  (void)pack(nobody);
+}
+
 Result<std::shared_ptr<const OpenTpk>> KeyDirectory::open(const Tpk& tpk) const {
   if (tpk.state == TpkState::revoked) {
     return fail(Category::not_found, "the ticket protection key is revoked");
@@ -107,20 +119,35 @@ std::shared_ptr<const OpenIdentity> KeyDirectory::cached_identity(std::string_vi
   return identity != nullptr && identity->has_uri(uri) ? identity : nullptr;
 }
 
+// One look into the store, whatever `uri` is: an alias, another name, or nobody's.
 Result<std::shared_ptr<const OpenIdentity>> KeyDirectory::find_identity(std::string_view uri,
                                                                         Deadline deadline) {
-  const auto load = identities_.begin_load(uri);
-  const auto packed_load = packed_identities_.begin_load(uri);
-  const auto alias_load = alias_owners_.begin_load(uri);
-  const Identity identity = TRY(store_.find(uri, deadline));
-  if (identity.uri != uri) {
-    // An alias; the loads above were of the wrong name.
-    alias_owners_.insert(alias_load, uri, as_bytes(identity.uri));
-    return find_identity(identity.uri, deadline);
+  if (const auto owner = owner_in(alias_owners_, uri)) {
+    auto identity = find_by_name(*owner, deadline);
+    const bool gone = !identity && identity.error().category() == Category::not_found;
+    if (!gone && (!identity || (*identity)->has_uri(uri))) return identity;
   }
-  auto opened = TRY(open(identity));
-  identities_.insert(load, uri, opened);
-  packed_identities_.insert(packed_load, uri, pack(*opened).reveal());
+  return find_by_name(uri, deadline);
+}
+
+Result<std::shared_ptr<const OpenIdentity>> KeyDirectory::find_by_name(std::string_view name,
+                                                                       Deadline deadline) {
+  const auto load = identities_.begin_load(name);
+  const auto packed_load = packed_identities_.begin_load(name);
+  const auto alias_load = alias_owners_.begin_load(name);
+  const auto found = store_.find(name, deadline);
+  if (!found) {
+    if (found.error().category() == Category::not_found) spend_an_opening(name);
+    return std::unexpected(found.error());
+  }
+  auto opened = TRY(open(*found));
+  if (opened->uri != name) {
+    // The loads are of the alias: the identity is cached when it is looked for again, by its name.
+    alias_owners_.insert(alias_load, name, as_bytes(opened->uri));
+    return opened;
+  }
+  identities_.insert(load, name, opened);
+  packed_identities_.insert(packed_load, name, pack(*opened).reveal());
   return opened;
 }
 
@@ -139,7 +166,7 @@ Result<std::shared_ptr<const OpenIdentity>> KeyDirectory::find_speaker(std::stri
   const auto load = alias_owners_.begin_load(uri);
   const Identity owner = TRY(store_.find_owner(uri, deadline));
   alias_owners_.insert(load, uri, as_bytes(owner.uri));
-  return find_identity(owner.uri, deadline);
+  return find_by_name(owner.uri, deadline);
 }
 
 std::shared_ptr<const OpenIdentity> KeyDirectory::cached_identity_of_psk(Bytes psk_id) {
@@ -155,7 +182,7 @@ Result<std::shared_ptr<const OpenIdentity>> KeyDirectory::find_identity_of_psk(B
   const Identity owner = TRY(store_.find_by_psk_id(psk_id, deadline));
   psk_owners_.insert(load, as_text(psk_id), as_bytes(owner.uri));
   if (auto known = cached_identity_of_psk(psk_id)) return known;
-  return find_identity(owner.uri, deadline);
+  return find_by_name(owner.uri, deadline);
 }
 
 std::shared_ptr<const OpenTpk> KeyDirectory::cached_tpk(Bytes tpk_id) {

@@ -74,6 +74,10 @@ class KeyDirectory {
 
  private:
   std::shared_ptr<const OpenIdentity> cached_by_name(std::string_view canonical);
+  // By the canonical name or an alias.
+  Result<std::shared_ptr<const OpenIdentity>> find_by_name(std::string_view name,
+                                                           Deadline deadline);
+  void spend_an_opening(std::string_view uri) const;
   Result<std::shared_ptr<const OpenIdentity>> open(const Identity& identity) const;
   Result<std::shared_ptr<const OpenTpk>> open(const Tpk& tpk) const;
 

@@ -83,6 +83,17 @@ Result<Identity> read_identity(SqliteDatabase& db, const SqliteStatement& row) {
   return identity;
 }
 
+// What a reading costs that finds somebody: of a neighbour, the first that `sql` selects from ?1
+// on. Senders are looked up before they have proved anything, and must not learn by the time it
+// takes who is there.
+template <class Wanted>
+Result<void> spend_a_reading(SqliteDatabase& db, SqlLiteral sql, Wanted wanted) {
+  SqliteStatement neighbour = TRY(db.prepare(sql));
+  if (!TRY(neighbour.bind(1, wanted).step())) return {};
+  TRY(read_identity(db, neighbour));
+  return {};
+}
+
 // Of the identities that `sql` selects: ?1 prefix, ?2 its end, ?3 after, ?4 how many.
 Result<IdentityPage> read_page(SqliteDatabase& db, SqlLiteral sql, std::string_view prefix,
                                std::string_view after, std::size_t limit) {
@@ -114,18 +125,25 @@ Result<Identity> select_identity(SqliteDatabase& db, std::string_view uri) {
       "WHERE uri = ?1 UNION ALL "
       "SELECT i.id, i.uri, i.kind, i.state, i.created_ms, i.updated_ms, i.change_sequence "
       "FROM aliases AS a JOIN identities AS i ON i.id = a.identity_id WHERE a.uri = ?1"));
-  if (!TRY(select.bind(1, uri).step())) return no_identity(uri);
-  return read_identity(db, select);
+  if (TRY(select.bind(1, uri).step())) return read_identity(db, select);
+  TRY(spend_a_reading(db,
+                      "SELECT id, uri, kind, state, created_ms, updated_ms, change_sequence "
+                      "FROM identities WHERE uri >= ?1 ORDER BY uri LIMIT 1",
+                      uri));
+  return no_identity(uri);
 }
 
 Result<Identity> select_identity_of_psk(SqliteDatabase& db, Bytes psk_id) {
   SqliteStatement select = TRY(db.prepare(
       "SELECT i.id, i.uri, i.kind, i.state, i.created_ms, i.updated_ms, i.change_sequence "
       "FROM psks AS p JOIN identities AS i ON i.id = p.identity_id WHERE p.psk_id = ?1"));
-  if (!TRY(select.bind(1, psk_id).step())) {
-    return fail(Category::not_found, "there is no pre-shared key with this id");
-  }
-  return read_identity(db, select);
+  if (TRY(select.bind(1, psk_id).step())) return read_identity(db, select);
+  TRY(spend_a_reading(db,
+                      "SELECT i.id, i.uri, i.kind, i.state, i.created_ms, i.updated_ms, "
+                      "i.change_sequence FROM psks AS p JOIN identities AS i "
+                      "ON i.id = p.identity_id WHERE p.psk_id >= ?1 ORDER BY p.psk_id LIMIT 1",
+                      psk_id));
+  return fail(Category::not_found, "there is no pre-shared key with this id");
 }
 
 Result<Identity> select_owner(SqliteDatabase& db, std::string_view uri) {

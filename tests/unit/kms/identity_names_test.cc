@@ -139,6 +139,8 @@ TEST_F(IdentityNames, KMS_7_UnknownIdentityUnknownKeyAndWrongKeyCostTheSameLookU
   EXPECT_EQ(look_ups(kAlice, "b-tid"), unknown);
   const std::size_t unknown_plain = look_ups("sip:nobody@example.com", "sip:nobody@example.com");
   EXPECT_EQ(look_ups(kAlice, kAlice), unknown_plain);
+  ASSERT_TRUE(admin->add_alias(operator_caller, kAlice, kTel).has_value());
+  for (int time = 0; time < 3; ++time) EXPECT_EQ(look_ups(kTel, kTel), unknown_plain) << time;
 }
 
 // KMS-5

@@ -65,6 +65,7 @@ TEST_F(KekSourceTest, ASystemdCredentialAndAnEnvironmentVariableNameAFile) {
   expect_same(made, open_kek(credential).value());
   std::filesystem::permissions(folder_ / "kek", std::filesystem::perms(0444));
   EXPECT_EQ(open_kek(credential).error().category(), Category::denied);
+  std::filesystem::permissions(folder_ / "kek", std::filesystem::perms(0600));
   ::unsetenv("CREDENTIALS_DIRECTORY");
 
   const KekSource environment =
