@@ -38,15 +38,6 @@ class Draft {
   Path path_;
 };
 
-Result<void> sync_file(const Path& file) {
-  const FileDescriptor open(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!open.is_open() || ::fsync(open.get()) != 0) {
-    return fail(Category::unavailable,
-                fmt::format("cannot sync {}: {}", file.string(), errno_text(errno)));
-  }
-  return {};
-}
-
 // The draft becomes `file`, which must not exist.
 Result<void> rename_to_new(Draft& draft, const Path& file) {
   if (::link(draft.path().c_str(), file.c_str()) != 0) {
@@ -180,11 +171,7 @@ Result<Restored> restore_backup(const Path& copy, const Path& database, const Ke
   TRY(sync_file(draft.path()));
   if (std::filesystem::exists(database, error)) {
     TRY(require_unused(database));
-    const std::string name = fmt::format("{}.before-{}", database.string(), mark);
-    restored.before = name;
-    for (int number = 2; std::filesystem::exists(restored.before, error); ++number) {
-      restored.before = fmt::format("{}-{}", name, number);
-    }
+    restored.before = unused_name(fmt::format("{}.before-{}", database.string(), mark));
     if (::link(database.c_str(), restored.before.c_str()) != 0) {
       return fail(Category::unavailable, fmt::format("cannot keep the old database as {}: {}",
                                                      restored.before.string(), errno_text(errno)));

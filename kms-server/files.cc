@@ -45,6 +45,24 @@ Result<void> create_private_file(const std::filesystem::path& path, Bytes conten
   return sync_folder(path.has_parent_path() ? path.parent_path() : ".");
 }
 
+std::filesystem::path unused_name(const std::filesystem::path& wanted) {
+  std::filesystem::path name = wanted;
+  std::error_code ignored;
+  for (int number = 2; std::filesystem::exists(name, ignored); ++number) {
+    name = fmt::format("{}-{}", wanted.string(), number);
+  }
+  return name;
+}
+
+Result<void> sync_file(const std::filesystem::path& file) {
+  const FileDescriptor open(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!open.is_open() || ::fsync(open.get()) != 0) {
+    return fail(Category::unavailable,
+                fmt::format("cannot sync {}: {}", file.string(), errno_text(errno)));
+  }
+  return {};
+}
+
 Result<void> sync_folder(const std::filesystem::path& folder) {
   FileDescriptor directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory.is_open() || ::fsync(directory.get()) != 0) {

@@ -48,6 +48,12 @@ inline std::filesystem::path folder_of(const std::filesystem::path& file) {
   return file.has_parent_path() ? file.parent_path() : ".";
 }
 
+// `wanted`, or the first of wanted-2, wanted-3, … that no file has yet.
+std::filesystem::path unused_name(const std::filesystem::path& wanted);
+
+// Makes what was written to a file durable, whoever wrote it.
+Result<void> sync_file(const std::filesystem::path& file);
+
 // Makes the names in a folder durable.
 Result<void> sync_folder(const std::filesystem::path& folder);
 

@@ -103,7 +103,7 @@ Result<Identity> IdentityAdmin::create(const rpc::Caller& caller, std::string_vi
     if (psk) wrapped = TRY(wrap_psk(parts_, canonical, std::move(*psk)));
     return parts_.store.create(canonical, kind, std::move(wrapped), deadline());
   };
-  return audit_.recorded(caller, "create_identity", uri, work());
+  return audit_.recorded(caller, "create_identity", uri, work);
 }
 
 Result<Identity> IdentityAdmin::get(std::string_view uri) {
@@ -127,7 +127,7 @@ Result<Identity> IdentityAdmin::set_state(const rpc::Caller& caller, std::string
     const std::string canonical = TRY(canonical_uri(uri));
     return parts_.store.set_state(canonical, state, deadline());
   };
-  return audit_.recorded(caller, operation, uri, work());
+  return audit_.recorded(caller, operation, uri, work);
 }
 
 Result<Identity> IdentityAdmin::suspend(const rpc::Caller& caller, std::string_view uri) {
@@ -143,7 +143,7 @@ Result<void> IdentityAdmin::remove(const rpc::Caller& caller, std::string_view u
     const std::string canonical = TRY(canonical_uri(uri));
     return parts_.store.remove(canonical, deadline());
   };
-  return audit_.recorded(caller, "delete_identity", uri, work());
+  return audit_.recorded(caller, "delete_identity", uri, work);
 }
 
 Result<Identity> IdentityAdmin::set_psk(const rpc::Caller& caller, std::string_view uri,
@@ -155,7 +155,7 @@ Result<Identity> IdentityAdmin::set_psk(const rpc::Caller& caller, std::string_v
     WrappedPsk wrapped = TRY(wrap_psk(parts_, name, std::move(psk)));
     return parts_.store.set_psk(name, std::move(wrapped), deadline());
   };
-  return audit_.recorded(caller, "set_psk", uri, work());
+  return audit_.recorded(caller, "set_psk", uri, work);
 }
 
 Result<Identity> IdentityAdmin::remove_psk(const rpc::Caller& caller, std::string_view uri,
@@ -164,7 +164,7 @@ Result<Identity> IdentityAdmin::remove_psk(const rpc::Caller& caller, std::strin
     const std::string canonical = TRY(canonical_uri(uri));
     return parts_.store.remove_psk(canonical, psk_id, deadline());
   };
-  return audit_.recorded(caller, "remove_psk", uri, work(), as_text(psk_id));
+  return audit_.recorded(caller, "remove_psk", uri, work, to_string(psk_id));
 }
 
 Result<std::string> IdentityAdmin::canonical_name(std::string_view uri) {
@@ -183,7 +183,7 @@ Result<Identity> IdentityAdmin::change_part(
     const std::string part = TRY(canonical_detail(detail));
     return (parts_.store.*change)(canonical, part, deadline());
   };
-  return audit_.recorded(caller, operation, uri, work(), detail);
+  return audit_.recorded(caller, operation, uri, work, std::string(detail));
 }
 
 Result<Identity> IdentityAdmin::add_alias(const rpc::Caller& caller, std::string_view uri,
@@ -211,19 +211,19 @@ Result<Identity> IdentityAdmin::remove_pattern(const rpc::Caller& caller, std::s
 
 Result<Identity> IdentityAdmin::add_certificate(const rpc::Caller& caller, std::string_view uri,
                                                 Bytes der) {
-  PinnedCertificate pinned;
+  std::string fingerprint;
   const auto work = [&]() -> Result<Identity> {
+    PinnedCertificate pinned;
     const auto certificate = TRY(mikey::Certificate::from_der(der));
     pinned.der = to_vector(der);
     pinned.fingerprint = TRY(fingerprint_of(certificate));
+    fingerprint = to_hex(pinned.fingerprint);
     const std::string canonical = TRY(canonical_uri(uri));
     const Identity identity = TRY(parts_.store.find(canonical, deadline()));
     TRY(check_pinnable(certificate, identity, parts_.clock.now()));
     return parts_.store.add_certificate(canonical, pinned, deadline());
   };
-  auto added = work();
-  return audit_.recorded(caller, "add_certificate", uri, std::move(added),
-                         to_hex(pinned.fingerprint));
+  return audit_.recorded(caller, "add_certificate", uri, work, fingerprint);
 }
 
 Result<Identity> IdentityAdmin::remove_certificate(const rpc::Caller& caller, std::string_view uri,
@@ -232,7 +232,7 @@ Result<Identity> IdentityAdmin::remove_certificate(const rpc::Caller& caller, st
     const std::string canonical = TRY(canonical_uri(uri));
     return parts_.store.remove_certificate(canonical, fingerprint, deadline());
   };
-  return audit_.recorded(caller, "remove_certificate", uri, work(), to_hex(fingerprint));
+  return audit_.recorded(caller, "remove_certificate", uri, work, to_hex(fingerprint));
 }
 
 Result<Identity> IdentityAdmin::add_member(const rpc::Caller& caller, std::string_view group,
@@ -262,7 +262,7 @@ Result<SharedTpk> IdentityAdmin::share_tpk(const rpc::Caller& caller, std::strin
     TRY(parts_.store.share_tpk(name, std::move(tpk.wrapped), deadline()));
     return shared;
   };
-  return audit_.recorded(caller, "share_tpk", uri, work());
+  return audit_.recorded(caller, "share_tpk", uri, work);
 }
 
 Result<std::size_t> IdentityAdmin::unshare_tpk(const rpc::Caller& caller, std::string_view uri,
@@ -276,26 +276,23 @@ Result<std::size_t> IdentityAdmin::unshare_tpk(const rpc::Caller& caller, std::s
     }
     return removed;
   };
-  return audit_.recorded(caller, "unshare_tpk", uri, work());
+  return audit_.recorded(caller, "unshare_tpk", uri, work);
 }
 
 Result<Tpk> IdentityAdmin::add_tpk(const rpc::Caller& caller, TpkState state,
                                    std::string_view operation) {
-  std::string id;
-  const auto work = [&]() -> Result<Tpk> {
-    const auto hold = parts_.kek.hold();
-    NewTpk tpk = TRY(make_tpk(KeyKind::own_tpk, {}, parts_.kek, parts_.random));
-    id = to_string(Bytes(tpk.wrapped.id));
+  const auto hold = parts_.kek.hold();
+  NewTpk tpk = TRY(make_tpk(KeyKind::own_tpk, {}, parts_.kek, parts_.random));
+  const std::string id = to_string(Bytes(tpk.wrapped.id));
+  return audit_.recorded(caller, operation, id, [&] {
     return parts_.store.add_tpk(std::move(tpk.wrapped), state, deadline());
-  };
-  auto added = work();
-  return audit_.recorded(caller, operation, id, std::move(added));
+  });
 }
 
 Result<Tpk> IdentityAdmin::set_tpk_state(const rpc::Caller& caller, Bytes tpk_id, TpkState state,
                                          std::string_view operation) {
   return audit_.recorded(caller, operation, as_text(tpk_id),
-                         parts_.store.set_tpk_state(tpk_id, state, deadline()));
+                         [&] { return parts_.store.set_tpk_state(tpk_id, state, deadline()); });
 }
 
 Result<Tpk> IdentityAdmin::prepare_tpk(const rpc::Caller& caller) {

@@ -88,27 +88,25 @@ Result<ImportOutcome> IdentityImport::import_batch(const rpc::Caller& caller,
                                                    NewIdentityBatch batch) {
   const std::string id = batch.import_id;
   const std::uint64_t number = batch.number;
+  std::string detail = fmt::format("batch {}", number);
   const auto work = [&]() -> Result<ImportOutcome> {
     const auto hold = parts_.kek.hold();
     ImportBatch prepared = TRY(prepare(std::move(batch)));
-    return parts_.store.import_batch(std::move(prepared), deadline());
+    const auto outcome = TRY(parts_.store.import_batch(std::move(prepared), deadline()));
+    detail += outcome.done_before
+                  ? ": done before"
+                  : fmt::format(": {} created, {} skipped", outcome.created, outcome.skipped);
+    return outcome;
   };
-  auto outcome = work();
-  std::string detail = fmt::format("batch {}", number);
-  if (outcome && outcome->done_before) {
-    detail += ": done before";
-  } else if (outcome) {
-    detail += fmt::format(": {} created, {} skipped", outcome->created, outcome->skipped);
-  }
-  return audit_.recorded(caller, "import_identities", id, std::move(outcome), detail);
+  return audit_.recorded(caller, "import_identities", id, work, detail);
 }
 
 Result<std::uint64_t> IdentityImport::resume(const rpc::Caller& caller, std::string_view import_id,
                                              bool restart) {
   TRY(check_import_id(import_id));
   if (!restart) return parts_.store.next_import_batch(import_id, deadline());
-  auto forgotten = parts_.store.forget_import(import_id, deadline());
-  TRY(audit_.recorded(caller, "restart_import", import_id, std::move(forgotten)));
+  TRY(audit_.recorded(caller, "restart_import", import_id,
+                      [&] { return parts_.store.forget_import(import_id, deadline()); }));
   return 0;
 }
 

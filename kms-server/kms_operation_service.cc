@@ -52,19 +52,20 @@ Result<std::filesystem::path> KmsOperationService::file_of(const std::string& na
 grpc::ServerUnaryReactor* KmsOperationService::CreateBackup(grpc::CallbackServerContext* context,
                                                             const v1::CreateBackupRequest* request,
                                                             v1::CreateBackupResponse* response) {
-  return run(
-      *context, "CreateBackup",
-      [this, request, response](const rpc::Caller& caller) -> Result<void> {
-        const auto work = [&]() -> Result<void> {
-          const auto file = TRY(file_of(request->name()));
-          const auto summary = TRY(create_backup(parts_.settings.database, parts_.kek, file));
-          response->set_file(file.string());
-          set_summary(*response->mutable_summary(), summary);
-          return {};
-        };
-        Result<void> made = work();
-        return audit_.recorded(caller, "create_backup", {}, std::move(made), response->file());
-      });
+  return run(*context, "CreateBackup",
+             [this, request, response](const rpc::Caller& caller) -> Result<void> {
+               std::string made;
+               const auto work = [&]() -> Result<void> {
+                 const auto file = TRY(file_of(request->name()));
+                 const auto summary =
+                     TRY(create_backup(parts_.settings.database, parts_.kek, file));
+                 made = file.string();
+                 response->set_file(made);
+                 set_summary(*response->mutable_summary(), summary);
+                 return {};
+               };
+               return audit_.recorded(caller, "create_backup", {}, work, made);
+             });
 }
 
 grpc::ServerUnaryReactor* KmsOperationService::VerifyBackup(grpc::CallbackServerContext* context,
@@ -110,15 +111,16 @@ grpc::ServerUnaryReactor* KmsOperationService::RewrapKeys(grpc::CallbackServerCo
                                                           v1::RewrapKeysResponse* response) {
   return run(*context, "RewrapKeys",
              [this, request, response](const rpc::Caller& caller) -> Result<void> {
-               const auto report = rewrap(request->dry_run());
-               if (report) {
-                 response->set_key_count(report->keys);
-                 response->set_moved_count(report->moved);
-               }
-               return audit_.recorded(
-                   caller, request->dry_run() ? "rewrap_dry_run" : "rewrap_keys", {},
-                   report ? Result<void>() : std::unexpected(report.error()),
-                   fmt::format("{} of {} keys", response->moved_count(), response->key_count()));
+               std::string moved;
+               const auto work = [&]() -> Result<void> {
+                 const auto report = TRY(rewrap(request->dry_run()));
+                 response->set_key_count(report.keys);
+                 response->set_moved_count(report.moved);
+                 moved = fmt::format("{} of {} keys", report.moved, report.keys);
+                 return {};
+               };
+               return audit_.recorded(caller, request->dry_run() ? "rewrap_dry_run" : "rewrap_keys",
+                                      {}, work, moved);
              });
 }
 

@@ -112,6 +112,7 @@ void reload(const RunOptions& options, std::map<std::string, std::string>& value
 Result<void> serve(const RunOptions& options, const Settings& settings,
                    std::map<std::string, std::string> values) {
   TRY(service::harden_process());
+  service::raise_descriptor_limit();
   const auto signals = TRY(service::Signals::create());
   // gRPC's log sink lives for ever.
   static service::Log log(kProgram, settings.log_level);
@@ -128,6 +129,8 @@ Result<void> serve(const RunOptions& options, const Settings& settings,
   OpenSslRandom random;
   service::Metrics metrics;
   Kek kek = TRY(open_kek(settings.kek));
+  // Before the database is touched: a KMS of any version that runs here holds it.
+  const auto replay = TRY(open_replay_window(settings, clock, log));
   SqliteStoreOptions store_options;
   store_options.path = settings.database;
   store_options.max_waiting_changes = settings.store_max_waiting;
@@ -137,13 +140,18 @@ Result<void> serve(const RunOptions& options, const Settings& settings,
   if (!store) {
     return std::unexpected(std::move(store).error().with_context(settings.database.string()));
   }
+  if (const auto& migration = (*store)->migration()) {
+    log.warning("the database was migrated to another schema",
+                {{"from", migration->from},
+                 {"to", migration->to},
+                 {"copy_of_before", migration->copy.string()}});
+  }
   TRY(take_up_rewrap(**store, kek, settings.store_timeout));
   if (settings.kek.next && !kek.has_next()) {
     log.warning("all keys are wrapped under the KEK of [kek_next]: make it the table [kek]");
   } else if (kek.moving()) {
     log.warning("keys are wrapped under two KEKs: end the move with kmsctl kek rewrap");
   }
-  const auto replay = TRY(open_replay_window(settings, clock, log));
   if (options.plaintext_tickets) {
     log.warning("!!! TICKETS ARE SERVED WITHOUT TLS: whoever listens sees who talks to whom !!!",
                 {{"flag", kPlaintextFlag}});

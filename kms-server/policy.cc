@@ -142,6 +142,12 @@ std::expected<void, Denial> check_ticket(const EffectivePolicy& effective,
                 forking.rule);
   }
   const auto applications = effective.get(&PolicyRule::applications);
+  // RFC 6043 6.10: it is for all of them.
+  if (policy.idr_app.empty() && !holds(applications.value, kAnybody)) {
+    return deny("application",
+                "the ticket names no application, and so is for all: name one that is allowed here",
+                ErrorNo::invalid_tppar, applications.rule);
+  }
   for (const mikey::Identity& application : policy.idr_app) {
     if (holds(applications.value, kAnybody) || holds(applications.value, application.data)) {
       continue;

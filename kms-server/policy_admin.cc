@@ -49,7 +49,7 @@ Result<PolicyRule> PolicyAdmin::set(const rpc::Caller& caller, PolicyRule rule) 
   const auto work = [&]() -> Result<PolicyRule> {
     return parts_.store.set_rule(TRY(checked_rule(std::move(rule))), deadline());
   };
-  return audit_.recorded(caller, "set_policy_rule", name, work());
+  return audit_.recorded(caller, "set_policy_rule", name, work);
 }
 
 Result<void> PolicyAdmin::remove(const rpc::Caller& caller, RuleScope scope,
@@ -61,7 +61,7 @@ Result<void> PolicyAdmin::remove(const rpc::Caller& caller, RuleScope scope,
     rule = TRY(checked_rule(std::move(rule)));
     return parts_.store.remove_rule(scope, rule.subject, deadline());
   };
-  return audit_.recorded(caller, "delete_policy_rule", rule_name(scope, subject), work());
+  return audit_.recorded(caller, "delete_policy_rule", rule_name(scope, subject), work);
 }
 
 Result<std::vector<PolicyRule>> PolicyAdmin::list() { return parts_.store.list_rules(deadline()); }

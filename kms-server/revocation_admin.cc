@@ -51,7 +51,7 @@ Result<Revocation> RevocationAdmin::revoke_ticket_id(const rpc::Caller& caller, 
     return parts_.store.revoke_ticket(ticket_id, parts_.clock.now() + kLongestValidity + kMargin,
                                       deadline());
   };
-  return audit_.recorded(caller, "revoke_ticket", {}, work(), {}, to_hex(ticket_id));
+  return audit_.recorded(caller, "revoke_ticket", {}, work, {}, to_hex(ticket_id));
 }
 
 Result<Revocation> RevocationAdmin::revoke_ticket(const rpc::Caller& caller, Bytes ticket) {
@@ -64,8 +64,7 @@ Result<Revocation> RevocationAdmin::revoke_ticket(const rpc::Caller& caller, Byt
     const WallTime end = std::max(now, named.end.value_or(now + kLongestValidity));
     return parts_.store.revoke_ticket(named.id, end + kMargin, deadline());
   };
-  auto revoked = work();
-  return audit_.recorded(caller, "revoke_ticket", {}, std::move(revoked), {}, id);
+  return audit_.recorded(caller, "revoke_ticket", {}, work, {}, id);
 }
 
 Result<Revocation> RevocationAdmin::revoke_before(const rpc::Caller& caller, WallTime time) {
@@ -78,7 +77,7 @@ Result<Revocation> RevocationAdmin::revoke_before(const rpc::Caller& caller, Wal
   };
   const auto seconds =
       std::chrono::system_clock::to_time_t(std::chrono::floor<std::chrono::seconds>(time));
-  return audit_.recorded(caller, "revoke_tickets_before", {}, work(),
+  return audit_.recorded(caller, "revoke_tickets_before", {}, work,
                          fmt::format("{:%Y-%m-%dT%H:%M:%S}Z", fmt::gmtime(seconds)));
 }
 

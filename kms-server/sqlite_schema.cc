@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "kms-server/files.h"
+
 #include <system_error>
 
 namespace keystub::kms {
@@ -173,13 +175,27 @@ INSERT INTO revocation_floor SELECT 1, value FROM change_counter;
 )sql",
 };
 
-Result<void> snapshot(SqliteDatabase& database, const std::filesystem::path& path,
-                      std::int64_t version) {
-  const std::string copy = fmt::format("{}.schema-{}", path.string(), version);
-  // A copy that a migration cut short left behind is as good: the schema did not change.
-  std::error_code ignored;
-  std::filesystem::remove(copy, ignored);
-  return database.copy_to(copy);
+// Where the copy is.
+Result<std::filesystem::path> snapshot(SqliteDatabase& database, const std::filesystem::path& path,
+                                       std::int64_t version) {
+  const std::filesystem::path copy =
+      unused_name(fmt::format("{}.schema-{}", path.string(), version));
+  const std::filesystem::path part = copy.string() + ".part";
+  std::error_code error;
+  std::filesystem::remove(part, error);  // of a copy that was cut short
+  Result<void> copied = database.copy_to(part);
+  if (copied) copied = sync_file(part);
+  if (copied) std::filesystem::rename(part, copy, error);
+  if (!copied || error) {
+    std::error_code ignored;
+    std::filesystem::remove(part, ignored);
+    const std::string why = copied ? error.message() : copied.error().text();
+    return fail(Category::unavailable,
+                fmt::format("cannot copy the database to {} before its schema is migrated: {}",
+                            copy.string(), why));
+  }
+  TRY(sync_folder(folder_of(copy)));
+  return copy;
 }
 
 Result<void> run_migration(SqliteDatabase& database, const char* sql, std::size_t number) {
@@ -197,23 +213,25 @@ Result<void> run_migration(SqliteDatabase& database, const char* sql, std::size_
 
 std::span<const char* const> schema_migrations() { return kMigrations; }
 
-Result<void> migrate(SqliteDatabase& database, const std::filesystem::path& path,
-                     std::span<const char* const> migrations) {
+Result<std::optional<Migration>> migrate(SqliteDatabase& database,
+                                         const std::filesystem::path& path,
+                                         std::span<const char* const> migrations) {
   const std::int64_t version = TRY(database.query_integer("PRAGMA user_version"));
   const auto newest = static_cast<std::int64_t>(migrations.size());
   if (version > newest) {
     return fail(
         Category::conflict,
-        fmt::format("{} has schema {}, but this KMS knows only up to {}: run the newer KMS, "
-                    "or restore the copy that it made before it migrated",
-                    path.string(), version, newest));
+        fmt::format("the database has schema {}, but this KMS knows only up to {}: run the newer "
+                    "KMS, or restore the copy that it made before it migrated",
+                    version, newest));
   }
-  if (version == newest) return {};
-  if (version > 0) TRY(snapshot(database, path, version));
+  std::optional<Migration> done;
+  if (version == newest) return done;
+  if (version > 0) done = Migration{version, newest, TRY(snapshot(database, path, version))};
   for (auto number = static_cast<std::size_t>(version); number < migrations.size(); ++number) {
     TRY(run_migration(database, migrations[number], number + 1));
   }
-  return {};
+  return done;
 }
 
 }  // namespace keystub::kms

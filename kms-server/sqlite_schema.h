@@ -5,6 +5,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <span>
 
 #include "kms-server/sqlite_database.h"
@@ -14,10 +15,19 @@ namespace keystub::kms {
 // In their order; the first is number 1. String literals.
 std::span<const char* const> schema_migrations();
 
-// Brings the database to the newest schema. Before an existing schema is changed, the whole
-// database is copied to PATH.schema-N (0600). A database with a newer schema than this is refused
-// (conflict) and left as it is.
-Result<void> migrate(SqliteDatabase& database, const std::filesystem::path& path,
-                     std::span<const char* const> migrations = schema_migrations());
+// What was done to an older database.
+struct Migration {
+  std::int64_t from = 0;
+  std::int64_t to = 0;
+  std::filesystem::path copy;  // of how it was
+};
+
+// Brings the database, which nobody else changes meanwhile, to the newest schema; none: it has it,
+// or was empty. Before an existing schema is changed, the whole database is copied to PATH.schema-N
+// (0600; where that is taken, to PATH.schema-N-2 and so on). A database with a newer schema than
+// this is refused (conflict) and left as it is.
+Result<std::optional<Migration>> migrate(
+    SqliteDatabase& database, const std::filesystem::path& path,
+    std::span<const char* const> migrations = schema_migrations());
 
 }  // namespace keystub::kms

@@ -40,6 +40,7 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const SqliteStoreOptions&
     return fail(Category::not_found,
                 fmt::format("there is no database {}: run kms-server init", options.path.string()));
   }
+  auto claim = TRY(DatabaseClaim::take(options.path));
   {
     const auto reader = TRY(SqliteDatabase::open(options.path, SqliteDatabase::Mode::read));
     const auto known = static_cast<std::int64_t>(schema_migrations().size());
@@ -49,15 +50,19 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const SqliteStoreOptions&
     }
   }
   auto writer = TRY(SqliteDatabase::open(options.path, SqliteDatabase::Mode::write));
-  TRY(migrate(*writer, options.path));
+  auto migration = TRY(migrate(*writer, options.path));
   const std::int64_t newest = TRY(writer->query_integer("SELECT value FROM change_counter"));
-  return std::unique_ptr<SqliteStore>(new SqliteStore(options, clock, std::move(writer), newest));
+  std::unique_ptr<SqliteStore> store(
+      new SqliteStore(options, clock, std::move(claim), std::move(writer), newest));
+  store->migration_ = std::move(migration);
+  return store;
 }
 
-SqliteStore::SqliteStore(SqliteStoreOptions options, const Clock& clock,
+SqliteStore::SqliteStore(SqliteStoreOptions options, const Clock& clock, DatabaseClaim claim,
                          std::unique_ptr<SqliteDatabase> writer, std::int64_t newest_change)
     : options_(std::move(options)),
       clock_(clock),
+      claim_(std::move(claim)),
       writer_(std::move(writer)),
       newest_change_(newest_change),
       writer_thread_([this] { write_loop(); }) {}
@@ -141,6 +146,7 @@ Result<SqliteStore::Committed> SqliteStore::run_batch(std::vector<std::shared_pt
     TRY(sql::trim_revocation_log(*writer_, options_.max_revocation_log));
   }
   committed.newest = TRY(sql::newest_sequence(*writer_));
+  TRY(claim_.check_place());
   TRY(writer_->execute("COMMIT"));
   return committed;
 }
@@ -387,6 +393,7 @@ Result<T> SqliteStore::read(Deadline deadline,
   if (deadline.passed()) {
     return fail(Category::unavailable, "the identity database was not reached in time");
   }
+  TRY(claim_.check_place());
   std::unique_ptr<SqliteDatabase> reader;
   {
     const std::lock_guard lock(readers_mutex_);

@@ -17,9 +17,11 @@
 #include <mutex>
 #include <thread>
 
+#include "kms-server/database_claim.h"
 #include "kms-server/identity_store.h"
 #include "kms-server/kek.h"
 #include "kms-server/sqlite_database.h"
+#include "kms-server/sqlite_schema.h"
 
 namespace keystub::kms {
 
@@ -38,12 +40,16 @@ class SqliteStore final : public IdentityStore {
   static Result<void> create(const std::filesystem::path& path, const Kek& kek,
                              RandomSource& random);
 
-  // Opens an existing one. The KEK is checked before anything is written; an older schema is
-  // copied aside (PATH.schema-N) and migrated; a newer one is refused. `clock` must outlive it.
+  // Opens an existing one, for this store alone (conflict: another KMS has it). The KEK is checked
+  // before anything is written; an older schema is copied aside (PATH.schema-N) and migrated; a
+  // newer one is refused. `clock` must outlive it.
   static Result<std::unique_ptr<SqliteStore>> open(const SqliteStoreOptions& options,
                                                    const Kek& kek, const Clock& clock);
   // Commits what waits, then stops.
   ~SqliteStore() override;
+
+  // What open() did to an older schema.
+  const std::optional<Migration>& migration() const noexcept { return migration_; }
 
   Result<Identity> create(std::string_view uri, IdentityKind kind, std::optional<WrappedPsk> psk,
                           Deadline deadline) override;
@@ -116,7 +122,7 @@ class SqliteStore final : public IdentityStore {
   };
   using Statements = std::function<Result<void>(SqliteDatabase&)>;
 
-  SqliteStore(SqliteStoreOptions options, const Clock& clock,
+  SqliteStore(SqliteStoreOptions options, const Clock& clock, DatabaseClaim claim,
               std::unique_ptr<SqliteDatabase> writer, std::int64_t newest_change);
 
   // Runs `statements` on the writer thread and returns once they are committed. They own what they
@@ -138,6 +144,8 @@ class SqliteStore final : public IdentityStore {
 
   const SqliteStoreOptions options_;
   const Clock& clock_;
+  const DatabaseClaim claim_;  // before the connections: it ends after them
+  std::optional<Migration> migration_;
 
   std::mutex readers_mutex_;
   std::vector<std::unique_ptr<SqliteDatabase>> idle_readers_;

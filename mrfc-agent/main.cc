@@ -90,6 +90,7 @@ Result<std::unique_ptr<rpc::Server>> listen(const Settings& settings, grpc::Serv
 // What exists, in the order in which it is needed; each is destroyed before what it uses.
 Result<void> serve(const RunOptions& options, const Settings& settings) {
   TRY(service::harden_process());
+  service::raise_descriptor_limit();
   const auto signals = TRY(service::Signals::create());
   // gRPC's log sink lives for ever.
   static service::Log log(kProgram, settings.log_level);

@@ -58,6 +58,7 @@ void raise_descriptor_limit(std::size_t streams, service::Log& log) {
 
 Result<void> serve(const RunOptions& options, const AgentSettings& settings) {
   TRY(service::harden_process());
+  service::raise_descriptor_limit();
   const auto signals = TRY(service::Signals::create());
   // gRPC's log sink lives for ever.
   static service::Log log(kProgram, settings.log_level);

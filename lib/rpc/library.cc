@@ -8,6 +8,8 @@
 #include <grpcpp/create_channel.h>
 #include <grpcpp/generic/generic_stub.h>
 
+#include "rpc/accept.h"
+
 namespace keystub::rpc {
 namespace {
 
@@ -41,6 +43,7 @@ struct Keeper {
 
 void prepare_library() {
   [[maybe_unused]] static const Keeper* const kept = [] {
+    bound_accepted_connections();
     absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
     return new Keeper;  // never freed: that is what it is for
   }();

@@ -16,6 +16,8 @@ namespace keystub::rpc {
 // the queue's thread waits for itself, goes on with what was freed, and ends the process with
 // SIGABRT.
 //
+// It bounds the connections that are accepted (accept.h).
+//
 // It switches off abseil's search for deadlocks, a tool for debugging that Debian's build has on:
 // each lock of gRPC's would take a lock of the whole process.
 void prepare_library();

@@ -38,7 +38,7 @@ sigset_t handled_signals() {
 }
 
 // sd_notify's protocol: one datagram to the socket in NOTIFY_SOCKET; '@' is an abstract one.
-bool notify_service_manager(std::string_view message) noexcept {
+bool notify_service_manager(std::string_view message, int flags = 0) noexcept {
   const char* name = std::getenv("NOTIFY_SOCKET");
   if (name == nullptr || *name == '\0') return true;
   sockaddr_un address{};
@@ -49,7 +49,7 @@ bool notify_service_manager(std::string_view message) noexcept {
   if (address.sun_path[0] == '@') address.sun_path[0] = '\0';
   const int socket = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (socket < 0) return false;
-  const auto sent = ::sendto(socket, message.data(), message.size(), MSG_NOSIGNAL,
+  const auto sent = ::sendto(socket, message.data(), message.size(), MSG_NOSIGNAL | flags,
                              reinterpret_cast<const sockaddr*>(&address),
                              static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length));
   ::close(socket);
@@ -68,6 +68,13 @@ Result<void> harden_process() {
   }
   ::umask(077);
   return {};
+}
+
+void raise_descriptor_limit() noexcept {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 namespace {
@@ -171,7 +178,7 @@ Result<void> announce_ready(const std::filesystem::path& ready_file,
 
 void announce_stopping(const std::filesystem::path& ready_file) noexcept {
   if (!ready_file.empty()) ::unlink(ready_file.c_str());
-  notify_service_manager("STOPPING=1");
+  notify_service_manager("STOPPING=1", MSG_DONTWAIT);  // a manager that is busy delays no stop
 }
 
 Result<std::vector<Endpoint>> read_ready_file(const std::filesystem::path& ready_file) {

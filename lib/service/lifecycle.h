@@ -1,6 +1,7 @@
 // The life of a daemon: hardening, signals, readiness, stop.
 //
 //   TRY(harden_process());
+//   raise_descriptor_limit();                  // of a daemon that serves many connections
 //   auto signals = TRY(Signals::create());     // before any thread is started
 //   …                                          // listen
 //   TRY(announce_ready(ready_file, {{"tickets", "127.0.0.1:7443"}}));
@@ -23,6 +24,10 @@ namespace keystub::service {
 // No core dumps (RLIMIT_CORE 0) and no ptrace by the same user (PR_SET_DUMPABLE 0): memory holds
 // keys. umask 077: files are the daemon's own. Call first in main.
 Result<void> harden_process();
+
+// Raises the soft limit of file descriptors to the hard one: each connection takes one. Never fails
+// loudly.
+void raise_descriptor_limit() noexcept;
 
 // Keeps the memory of the process, also what it gets later, out of swap: it holds keys. denied
 // where this is not permitted for all of it (it needs CAP_IPC_LOCK, or an unlimited

@@ -108,6 +108,12 @@ TEST_F(IdentityAdminTest, AChangeThatCannotBeAuditedIsNotAcknowledged) {
   const auto suspended = admin->suspend(operator_caller, kAlice);
   ASSERT_FALSE(suspended.has_value());
   EXPECT_EQ(suspended.error().category(), Category::unavailable);
+  EXPECT_THAT(suspended.error().text(), HasSubstr("the change is made"));
+  // From now on it is known that the audit cannot be written.
+  const auto later = admin->suspend(operator_caller, kBob);
+  ASSERT_FALSE(later.has_value());
+  EXPECT_THAT(later.error().text(), HasSubstr("nothing is changed"));
+  EXPECT_EQ(admin->get(kBob).value().state, IdentityState::active);
 }
 
 }  // namespace

@@ -28,12 +28,15 @@ class KekRewrap : public KmsFixture {
 
   Result<RewrapReport> rewrap() { return rewrap_keys(*store, kek, random, kTimeout); }
 
-  // What a KMS does that starts with these KEKs.
+  // What a KMS does that starts with these KEKs, on the database as it is now.
   Result<void> start_with(std::uint8_t current, std::optional<std::uint8_t> next) {
     Kek its_kek = kek_of(current);
     if (next) TRY(its_kek.set_next(kek_of(*next)));
     SqliteStoreOptions options;
-    options.path = folder / "kms.db";
+    options.path = folder / "as-it-is.db";
+    std::filesystem::remove(options.path);
+    TRY(TRY(SqliteDatabase::open(folder / "kms.db", SqliteDatabase::Mode::read))
+            ->copy_to(options.path));
     const auto opened = TRY(SqliteStore::open(options, its_kek, clock));
     TRY(take_up_rewrap(*opened, its_kek, kTimeout));
     KeyDirectory directory(*opened, its_kek, CacheLimits{});

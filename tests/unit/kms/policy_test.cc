@@ -137,12 +137,15 @@ TEST_F(PolicyTest, LimitsTypeSuiteForkingReuseKeysValidityAndApplication) {
   broken.flags = broken.flags.with(TicketFlag::i_forking, false);
   EXPECT_EQ(refused(broken), "forking");
   broken = wish({kBob});
+  broken.idr_app = {mikey::Identity::byte_string("msrp")};
   broken.keys.push_back(broken.keys[0]);
   broken.keys[1].spi = {9, 9, 9, 9};
   EXPECT_EQ(refused(broken), "keys");
   broken = wish({kBob});
   broken.idr_app = {mikey::Identity::byte_string("bfcp")};
   EXPECT_EQ(refused(broken), "application");
+  // Without one it would be for all of them, RFC 6043 6.10.
+  EXPECT_EQ(refused(wish({kBob})), "application");
 
   mikey::TicketPolicy right = wish({kBob});
   right.idr_app = {mikey::Identity::byte_string("msrp")};

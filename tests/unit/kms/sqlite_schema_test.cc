@@ -1,6 +1,7 @@
 // Numbered migrations: a snapshot first, all or nothing, never backwards.
 #include "kms-server/sqlite_schema.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -55,6 +56,34 @@ TEST_F(SqliteSchemaTest, CopiesTheDatabaseAsideBeforeItChangesIt) {
   EXPECT_EQ(copy->query_integer("SELECT a FROM t").value(), 7);
 }
 
+TEST_F(SqliteSchemaTest, ACopyOfBeforeIsNeverOverwritten) {
+  const auto first = folder.write("test.db.schema-1", "of an earlier upgrade");
+  folder.write("test.db.schema-1-2.part", "half of one");
+  const auto database = open(path);
+  const char* const old_migrations[] = {kFirst};
+  ASSERT_TRUE(migrate(*database, path, old_migrations).has_value());
+  const char* const migrations[] = {kFirst, kSecond};
+  const auto done = migrate(*database, path, migrations).value();
+  ASSERT_TRUE(done.has_value());
+  EXPECT_EQ(done->from, 1);
+  EXPECT_EQ(done->to, 2);
+  EXPECT_EQ(done->copy, path.string() + ".schema-1-2");
+  EXPECT_EQ(testing::TempDir::read(first), "of an earlier upgrade");
+  EXPECT_EQ(version(*open(done->copy)), 1);
+}
+
+TEST_F(SqliteSchemaTest, WithoutACopyOfBeforeNothingIsMigratedAndNoHalfOfItStays) {
+  const auto database = open(path);
+  const char* const old_migrations[] = {kFirst};
+  ASSERT_TRUE(migrate(*database, path, old_migrations).has_value());
+  std::filesystem::create_directory(folder / "test.db.schema-1.part");
+  folder.write("test.db.schema-1.part/in-the-way", "");
+  const char* const migrations[] = {kFirst, kSecond};
+  EXPECT_EQ(migrate(*database, path, migrations).error().category(), Category::unavailable);
+  EXPECT_EQ(version(*database), 1);
+  EXPECT_FALSE(std::filesystem::exists(folder / "test.db.schema-1"));
+}
+
 TEST_F(SqliteSchemaTest, AMigrationThatFailsLeavesTheSchemaAsItWas) {
   const auto database = open(path);
   const char* const good[] = {kFirst, kSecond};
@@ -74,6 +103,42 @@ TEST_F(SqliteSchemaTest, RefusesANewerSchemaAndLeavesItAlone) {
   ASSERT_FALSE(refused.has_value());
   EXPECT_EQ(refused.error().category(), Category::conflict);
   EXPECT_EQ(version(*database), 2);
+}
+
+TEST_F(SqliteSchemaTest, ASecondKmsIsRefusedBeforeItTouchesTheDatabase) {
+  const testing::FakeClock clock;
+  OpenSslRandom random;
+  const Kek kek = Kek::from_octets(ByteVector(Kek::kSize, 1)).value();
+  SqliteStoreOptions options;
+  options.path = folder / "kms.db";
+  ASSERT_TRUE(SqliteStore::create(options.path, kek, random).has_value());
+  {
+    const auto store = SqliteStore::open(options, kek, clock).value();
+    const auto second = SqliteStore::open(options, kek, clock);
+    ASSERT_FALSE(second.has_value());
+    EXPECT_EQ(second.error().category(), Category::conflict);
+    EXPECT_THAT(second.error().text(), ::testing::HasSubstr("another KMS"));
+  }
+  EXPECT_TRUE(SqliteStore::open(options, kek, clock).has_value());
+}
+
+TEST_F(SqliteSchemaTest, ADatabaseThatIsMovedAwayIsNeitherReadNorWritten) {
+  const testing::FakeClock clock;
+  OpenSslRandom random;
+  const Kek kek = Kek::from_octets(ByteVector(Kek::kSize, 1)).value();
+  SqliteStoreOptions options;
+  options.path = folder / "kms.db";
+  ASSERT_TRUE(SqliteStore::create(options.path, kek, random).has_value());
+  const auto store = SqliteStore::open(options, kek, clock).value();
+  const auto deadline = [] { return Deadline::in(std::chrono::seconds(20)); };
+  const auto create = [&] { return store->create("sip:a@x", IdentityKind::user, {}, deadline()); };
+  std::filesystem::rename(options.path, folder / "elsewhere");
+  EXPECT_THAT(create().error().text(), ::testing::HasSubstr("was moved, removed or replaced"));
+  EXPECT_EQ(store->active_tpk(deadline()).error().category(), Category::unavailable);
+  folder.write("kms.db", "another one");
+  EXPECT_EQ(create().error().category(), Category::unavailable);
+  std::filesystem::rename(folder / "elsewhere", options.path);
+  EXPECT_TRUE(create().has_value()) << "nothing of what was refused happened";
 }
 
 TEST_F(SqliteSchemaTest, TheStoreRefusesADatabaseOfANewerKms) {

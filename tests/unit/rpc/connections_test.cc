@@ -3,9 +3,11 @@
 #include <gmock/gmock.h>
 #include <grpcpp/grpcpp.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "rpc/accept.h"
 #include "rpc/call.h"
 #include "tests/unit/rpc/rpc_fixture.h"
 
@@ -25,12 +27,15 @@ struct ConnectionsTest : RpcFixture {
   }
   int connect() const {
     const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+    connect(fd);
+    return fd;
+  }
+  void connect(int fd) const {
     sockaddr_in to{};
     to.sin_family = AF_INET;
     to.sin_port = htons(server->port("main"));
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     EXPECT_EQ(::connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof(to)), 0);
-    return fd;
   }
   // True when the other side closed the connection in time.
   static bool is_closed_within(int fd, std::chrono::milliseconds time) {
@@ -55,6 +60,59 @@ TEST_F(ConnectionsTest, KMS_7_AConnectionThatSendsNothingIsClosed) {
   const int fd = connect();
   EXPECT_TRUE(is_closed_within(fd, 10s));
   ::close(fd);
+}
+
+// The soft limit of file descriptors, for one test.
+class DescriptorLimit {
+ public:
+  DescriptorLimit() { ::getrlimit(RLIMIT_NOFILE, &before_); }
+  ~DescriptorLimit() {
+    restore();
+    bound_accepted_connections();
+  }
+  DescriptorLimit(const DescriptorLimit&) = delete;
+  DescriptorLimit& operator=(const DescriptorLimit&) = delete;
+  void set(int descriptors) const {
+    const rlimit limit{static_cast<rlim_t>(descriptors), before_.rlim_max};
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+  }
+  void restore() const { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+ private:
+  rlimit before_{};
+};
+
+TEST_F(ConnectionsTest, KMS_7_AFloodOfConnectionsLeavesDescriptorsForTheProcessItself) {
+  make_certificates();
+  serve(server_credentials(server_tls(ClientCertificate::optional)).value());
+  std::vector<int> flood = {connect()};
+  const DescriptorLimit limit;
+  limit.set(flood[0] + 10 + kOwnDescriptors);
+  bound_accepted_connections();
+  while (flood.size() < 30) flood.push_back(connect());
+  EXPECT_FALSE(is_closed_within(flood[1], 100ms));
+  EXPECT_TRUE(is_closed_within(flood.back(), 5s)) << "there is no descriptor for it";
+  for (const int fd : flood) ::close(fd);
+  const auto give_up = std::chrono::steady_clock::now() + 20s;
+  const auto ask = [&] {
+    return request(open_tls_channel(server->address("main"), channel_tls()).value()).ok();
+  };
+  bool answered = ask();
+  while (!answered && std::chrono::steady_clock::now() < give_up) answered = ask();
+  EXPECT_TRUE(answered) << "and those who come later are served";
+}
+
+TEST_F(ConnectionsTest, KMS_7_APortLivesOnWhenDescriptorsRanOut) {
+  make_certificates();
+  serve(server_credentials(server_tls(ClientCertificate::optional)).value());
+  const int waiting = ::socket(AF_INET, SOCK_STREAM, 0);
+  const DescriptorLimit limit;
+  limit.set(waiting + 1);
+  connect(waiting);
+  EXPECT_FALSE(is_closed_within(waiting, 300ms)) << "it waits to be accepted";
+  limit.restore();
+  EXPECT_TRUE(request(open_tls_channel(server->address("main"), channel_tls()).value()).ok());
+  ::close(waiting);
 }
 
 TEST_F(ConnectionsTest, KMS_7_AConnectionThatBeginsItsHandshakeAndStopsIsClosed) {
