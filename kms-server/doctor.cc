@@ -236,7 +236,12 @@ class Examination {
 
   void time() {
     timex state{};
-    if (::adjtimex(&state) == TIME_ERROR || (state.status & STA_UNSYNC) != 0) {
+    const int told = ::adjtimex(&state);
+    if (told < 0) {
+      return warn("clock", "the kernel does not tell whether the clock is synchronised",
+                  "permit the system call adjtimex, or ask on the machine itself");
+    }
+    if (told == TIME_ERROR || (state.status & STA_UNSYNC) != 0) {
       return warn(
           "clock", "the kernel says that the clock is not synchronised",
           fmt::format("run an NTP client: messages more than {} s off are refused",

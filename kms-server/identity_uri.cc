@@ -66,8 +66,9 @@ Result<std::string> canonical_sip(std::string_view uri, std::string_view scheme,
   if (colon != std::string_view::npos && (bracket == std::string_view::npos || colon > bracket)) {
     host_end = colon;
     const std::string_view port = rest.substr(colon + 1);
-    if (port.empty() || port.size() > 5 || !std::all_of(port.begin(), port.end(), is_digit)) {
-      return bad(uri, "its port is not a number");
+    if (port.empty() || port.size() > 5 || !std::all_of(port.begin(), port.end(), is_digit) ||
+        std::stoi(std::string(port)) > 65'535) {
+      return bad(uri, "its port is no number up to 65535");
     }
   }
   if (!valid_host(rest.substr(0, host_end))) return bad(uri, "its host is not valid");

@@ -114,7 +114,7 @@ Result<void> init_data_folder(const InitOptions& options, const Clock& clock,
   KekSource source;
   source.file = options.data / kKekFile;
   if (!options.kek.empty()) {
-    auto given = TRY(service::Config::load(options.kek));
+    auto given = TRY(service::Config::load_file_alone(options.kek));
     source = KekSource::read(given, "kek");
     TRY(given.finish());
   }

@@ -203,8 +203,10 @@ Result<void> Kek::require_next() const {
   if (has_next()) return {};
   return fail(
       Category::conflict,
-      "there is no KEK to move the keys to: put its source into the table [kek_next] of the "
-      "configuration and send SIGHUP");
+      "there is no other KEK to move the keys to: put its source into the table [kek_next] of the "
+      "configuration and send SIGHUP; where it stands there, all keys are under it already: make "
+      "it "
+      "the table [kek]");
 }
 
 bool Kek::moving() const { return keys().moving; }

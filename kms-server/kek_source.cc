@@ -40,7 +40,7 @@ struct ScryptParameters {
 };
 
 Result<ScryptParameters> read_scrypt(const Path& file) {
-  auto config = TRY(service::Config::load(file));
+  auto config = TRY(service::Config::load_file_alone(file));
   ScryptParameters parameters;
   parameters.log_n = config.integer("scrypt.log_n", 0, kMinLogN, kMaxLogN);
   const auto salt = from_hex(config.required_string("scrypt.salt"));

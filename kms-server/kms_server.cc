@@ -311,8 +311,7 @@ void KmsServer::reload(const Settings& settings) {
 void KmsServer::stop() {
   const Settings& settings = impl_->settings;
   impl_->health->stop_serving();
-  // gRPC cancels a call that comes while it shuts down. Whoever is told UNAVAILABLE before goes
-  // elsewhere, and no such call comes.
+  // Whoever is told UNAVAILABLE goes elsewhere; while it lingers all are told.
   if (impl_->ticket_server != nullptr && !impl_->ticket_server->drain().draining()) {
     impl_->ticket_server->drain().begin();
     std::this_thread::sleep_for(settings.linger_time);

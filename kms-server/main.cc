@@ -208,7 +208,7 @@ int init(const InitOptions& options) {
 int make_kek(const std::string& table) {
   ::umask(077);
   const auto made = [&]() -> Result<void> {
-    auto given = TRY(service::Config::load(table));
+    auto given = TRY(service::Config::load_file_alone(table));
     const KekSource source = KekSource::read(given, "kek");
     TRY(given.finish());
     OpenSslRandom random;

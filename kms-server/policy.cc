@@ -284,6 +284,11 @@ std::expected<Granted, Denial> Policy::grant(const PolicyBook& book,
   } else if (policy.tre->to_wall_time() > now + longest + settings.clock_skew) {
     change(policy.tre, Timestamp::from(now + longest, TsType::ntp_utc_32));
   }
+  if (policy.trs->to_wall_time() >= now + longest + settings.clock_skew) {
+    return deny("validity",
+                "the wished validity begins after the longest that is allowed has ended",
+                ErrorNo::invalid_tppar, rules.get(&PolicyRule::max_validity).rule);
+  }
   if (policy.tre->to_wall_time() <= now ||
       policy.tre->to_wall_time() <= policy.trs->to_wall_time()) {
     return deny("validity", "the wished validity is over, or ends before it starts",

@@ -243,11 +243,10 @@ class ExchangeStream final
   bool acting_ = false;
 };
 
-// A stream that is refused: finishes at once.
+// A stream that is refused; whoever makes it finishes it.
 class RefusedStream final
     : public grpc::ServerBidiReactor<v1::ExchangeRequest, v1::ExchangeResponse> {
  public:
-  explicit RefusedStream(const grpc::Status& status) { Finish(status); }
   void OnCancel() override {}
   void OnDone() override { delete this; }
 };
@@ -263,6 +262,12 @@ Result<rpc::Caller> TicketService::admit(const grpc::CallbackServerContext& cont
   return guard_.admit(context, method);
 }
 
+void TicketService::refuse(std::function<void()> finish) const {
+  rpc::Drain* drain = drain_.load();
+  if (drain == nullptr || !drain->draining()) return finish();
+  drain->refuse(std::move(finish));
+}
+
 template <class Request, class Response>
 grpc::ServerUnaryReactor* TicketService::unary(grpc::CallbackServerContext& context,
                                                const Request& request, Response& response,
@@ -272,7 +277,7 @@ grpc::ServerUnaryReactor* TicketService::unary(grpc::CallbackServerContext& cont
   grpc::ServerUnaryReactor* const call = context.DefaultReactor();
   auto caller = admit(context, method);
   if (!caller) {
-    call->Finish(to_status(caller.error(), clock_.now()));
+    refuse([call, status = to_status(caller.error(), clock_.now())] { call->Finish(status); });
     return call;
   }
   prefer_trace_id(*caller, request.trace_id());
@@ -304,7 +309,12 @@ grpc::ServerUnaryReactor* TicketService::ResolveTicket(grpc::CallbackServerConte
 grpc::ServerBidiReactor<v1::ExchangeRequest, v1::ExchangeResponse>* TicketService::Exchange(
     grpc::CallbackServerContext* context) {
   auto caller = admit(*context, kExchange);
-  if (!caller) return new RefusedStream(to_status(caller.error(), clock_.now()));
+  if (!caller) {
+    auto* const refused = new RefusedStream;
+    refuse(
+        [refused, status = to_status(caller.error(), clock_.now())] { refused->Finish(status); });
+    return refused;
+  }
   auto stream = std::make_shared<ExchangeStream>(handler_, std::move(*caller), max_outstanding_);
   stream->begin(*drain_.load());
   return stream.get();

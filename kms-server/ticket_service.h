@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 
 #include "keystub/v1/ticket_service.grpc.pb.h"
 #include "kms-server/ticket_handler.h"
@@ -36,6 +37,8 @@ class TicketService final : public v1::TicketService::CallbackService {
   grpc::ServerUnaryReactor* unary(grpc::CallbackServerContext& context, const Request& request,
                                   Response& response, std::string_view method, Accepted accepted);
   // The caller, if it may call `method` and the server takes new work.
+  // Ends a call that was not admitted; while the server stops, when that is safe (rpc::Drain).
+  void refuse(std::function<void()> finish) const;
   Result<rpc::Caller> admit(const grpc::CallbackServerContext& context,
                             std::string_view method) const;
 

@@ -39,6 +39,14 @@ std::string text_of(const nlohmann::json& line, const char* field) {
   return found != line.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
+constexpr std::size_t kDigestDigits = 64;
+constexpr std::size_t kTicketIdDigits = 32;
+
+// As they stand in an audit file: lower case.
+bool is_hex(const std::string& text, std::size_t digits) {
+  return text.size() == digits && text.find_first_not_of("0123456789abcdef") == std::string::npos;
+}
+
 }  // namespace
 
 AuditCommands::AuditCommands(service::Verb& top, Session& session) : session_(session) {
@@ -62,6 +70,9 @@ AuditCommands::AuditCommands(service::Verb& top, Session& session) : session_(se
 }
 
 Result<void> AuditCommands::verify() {
+  if (!digest_.empty() && !is_hex(digest_, kDigestDigits)) {
+    return fail(Category::malformed, "--digest is what an earlier verify printed: 64 hex digits");
+  }
   service::AuditVerifier verifier;
   bool seen = digest_.empty();
   for (const std::string& path : files_) {
@@ -118,6 +129,12 @@ Result<void> AuditCommands::tail() {
 }
 
 Result<void> AuditCommands::search() {
+  if (!ticket_.empty() && !is_hex(ticket_, kTicketIdDigits)) {
+    return fail(Category::malformed, "--ticket is the id of a ticket: 32 hex digits");
+  }
+  if (!decision_.empty() && decision_ != "granted" && decision_ != "refused") {
+    return fail(Category::malformed, "--decision is granted or refused");
+  }
   const auto fits = [](const std::string& wanted, const std::string& found) {
     return wanted.empty() || wanted == found;
   };

@@ -1,6 +1,7 @@
 // The verbs of kmsctl. Each group registers its verbs and holds what their options fill.
 #pragma once
 
+#include <limits>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
@@ -22,6 +23,9 @@ class KmsClient;
 }
 
 namespace keystub::kmsctl {
+
+// Of a number whose option was not given.
+inline constexpr std::int64_t kNotGiven = std::numeric_limits<std::int64_t>::min();
 
 // What all verbs share. Made before the command line is parsed, read when a verb runs.
 struct Session {
@@ -154,7 +158,7 @@ class PolicyCommands {
   std::string forking_;
   std::string reuse_;
   std::string mode3_;
-  std::int64_t max_keys_ = 0;
+  std::int64_t max_keys_ = kNotGiven;
   std::string max_validity_;
   std::string default_validity_;
   std::string from_;
@@ -195,7 +199,7 @@ class RevocationCommands {
   std::string ticket_file_;
   std::string transfer_file_;
   std::string before_;
-  std::int64_t after_ = -1;
+  std::int64_t after_ = kNotGiven;
 };
 
 class TicketCommands {

@@ -9,6 +9,7 @@ namespace keystub::kmsctl {
 namespace {
 
 constexpr std::size_t kNewPskOctets = 32;
+constexpr std::chrono::days kLongestPskValidity{36'500};
 
 }  // namespace
 
@@ -132,6 +133,9 @@ Result<void> IdentityCommands::set_psk() {
 Result<std::optional<google::protobuf::Timestamp>> IdentityCommands::psk_end() const {
   if (psk_validity_.empty()) return std::nullopt;
   const auto validity = TRY(service::parse_duration(psk_validity_));
+  if (validity > kLongestPskValidity) {
+    return fail(Category::malformed, "--psk-validity is 36500d (a hundred years) at most");
+  }
   const auto end = session_.clock.now() + validity;
   google::protobuf::Timestamp time;
   time.set_seconds(

@@ -149,7 +149,12 @@ std::string id_text(std::string_view octets) {
 
 Result<std::string> id_octets(const std::string& text) {
   if (!text.starts_with("hex:")) return text;
-  return to_string(TRY(from_hex(std::string_view(text).substr(4))));
+  const auto octets = from_hex(std::string_view(text).substr(4));
+  if (!octets || octets->empty()) {
+    return fail(Category::malformed,
+                "\"" + text + "\" is no key id: after hex: stand hex digits, two for each octet");
+  }
+  return to_string(Bytes(*octets));
 }
 
 const std::vector<std::string>& kind_names() {

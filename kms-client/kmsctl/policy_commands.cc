@@ -11,6 +11,7 @@ namespace {
 
 using google::protobuf::util::TimeUtil;
 
+constexpr std::int64_t kMostKeys = 1000;
 constexpr const char* kNone = "none";  // an empty list: nothing is allowed
 
 std::string scope_name(v1::RuleScope scope) {
@@ -167,10 +168,12 @@ Result<void> PolicyCommands::set() {
   }
   if (auto on = TRY(one_of("--reuse", reuse_, "allowed", "refused"))) rule.set_allow_reuse(*on);
   if (auto on = TRY(one_of("--mode3", mode3_, "allowed", "refused"))) rule.set_allow_mode3(*on);
-  if (max_keys_ < 0 || max_keys_ > 1000) {
-    return fail(Category::malformed, "--max-keys is a small number");
+  if (max_keys_ != kNotGiven) {
+    if (max_keys_ < 1 || max_keys_ > kMostKeys) {
+      return fail(Category::malformed, "--max-keys is a number from 1 to 1000");
+    }
+    rule.set_max_keys(static_cast<std::uint32_t>(max_keys_));
   }
-  if (max_keys_ > 0) rule.set_max_keys(static_cast<std::uint32_t>(max_keys_));
   TRY(set_duration(max_validity_, &v1::PolicyRule::mutable_max_validity, rule));
   TRY(set_duration(default_validity_, &v1::PolicyRule::mutable_default_validity, rule));
   const auto admin = TRY(session_.admin());

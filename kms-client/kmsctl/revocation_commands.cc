@@ -159,7 +159,10 @@ Result<void> RevocationCommands::watch() {
   where.server_name = session_.server_name;
   auto connection = TRY(kms_client::KmsConnection::open(where));
   kms_client::WatchOptions options;
-  if (after_ >= 0) options.after = static_cast<std::uint64_t>(after_);
+  if (after_ != kNotGiven) {
+    if (after_ < 0) return fail(Category::malformed, "--after is a sequence: 0 or more");
+    options.after = static_cast<std::uint64_t>(after_);
+  }
   kms_client::RevocationWatch watch(
       std::move(connection), options, session_.random,
       {.revoked =

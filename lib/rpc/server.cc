@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <thread>
 #include <utility>
 
 #include <grpcpp/health_check_service_interface.h>
@@ -12,6 +13,11 @@
 #include "rpc/unix_listener.h"
 
 namespace keystub::rpc {
+namespace {
+
+constexpr std::chrono::milliseconds kSettle{50};
+
+}  // namespace
 
 Drain::Ticket Drain::join(std::function<void()> on_drain) {
   std::unique_lock lock(mutex_);
@@ -68,6 +74,34 @@ void Drain::begin() {
 bool Drain::wait_empty(std::chrono::milliseconds time) {
   std::unique_lock lock(mutex_);
   return changed_.wait_for(lock, time, [this] { return streams_.empty(); });
+}
+
+void Drain::refuse(std::function<void()> finish) {
+  {
+    const std::scoped_lock lock(mutex_);
+    refused_ = true;
+    if (holding_) {
+      held_.push_back(std::move(finish));
+      return;
+    }
+  }
+  finish();
+}
+
+bool Drain::hold_refusals() {
+  const std::scoped_lock lock(mutex_);
+  holding_ = refused_;
+  return holding_;
+}
+
+void Drain::release_refusals() {
+  std::vector<std::function<void()>> held;
+  {
+    const std::scoped_lock lock(mutex_);
+    holding_ = false;
+    held.swap(held_);
+  }
+  for (const auto& finish : held) finish();
 }
 
 Result<std::unique_ptr<Server>> Server::start(const ServerOptions& options) {
@@ -148,7 +182,16 @@ void Server::stop(std::chrono::milliseconds drain_time, std::chrono::millisecond
   if (unix_listener_ != nullptr) unix_listener_->stop();
   drain_->begin();
   drain_->wait_empty(drain_time);
+  std::thread releaser;
+  if (drain_->hold_refusals()) {
+    std::this_thread::sleep_for(kSettle);  // what clients that were refused send once more is here
+    releaser = std::thread([this] {
+      std::this_thread::sleep_for(kSettle);  // every connection knows that it ends
+      drain_->release_refusals();
+    });
+  }
   server_->Shutdown(std::chrono::system_clock::now() + cancel_after);
+  if (releaser.joinable()) releaser.join();
   server_->Wait();
 }
 

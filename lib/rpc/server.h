@@ -62,6 +62,10 @@ class Drain {
   // True from phase 1 on: new work should be refused as UNAVAILABLE.
   bool draining() const;
 
+  // A call that came while the server stops: `finish` ends it, UNAVAILABLE, at once or, shortly
+  // before the end, when no other call of that client can be cut off any more. It must not wait.
+  void refuse(std::function<void()> finish);
+
   // Streams that are open: for metrics.
   std::size_t size() const;
 
@@ -69,6 +73,12 @@ class Drain {
   void begin();
   // Waits until all streams have left; false when `time` is over first.
   bool wait_empty(std::chrono::milliseconds time);
+  // gRPC 1.51 cancels a call that comes while it tells its connections that they end. Clients that
+  // are refused and try again at once would send one. So those that are refused from
+  // hold_refusals() on wait until release_refusals(). False: none was refused, and there is nothing
+  // to wait for.
+  bool hold_refusals();
+  void release_refusals();
 
  private:
   mutable std::mutex mutex_;
@@ -77,6 +87,9 @@ class Drain {
   std::uint64_t next_id_ = 1;
   std::uint64_t running_ = 0;  // the stream whose on_drain runs now
   bool draining_ = false;
+  bool refused_ = false;
+  bool holding_ = false;
+  std::vector<std::function<void()>> held_;
 };
 
 struct ListenerOptions {

@@ -235,15 +235,21 @@ Result<Config> Config::load(const std::filesystem::path& file) {
     if (!text.starts_with(kPrefix) || equals == std::string_view::npos) continue;
     environment.emplace(text.substr(0, equals), text.substr(equals + 1));
   }
+  return load(file, std::move(environment));
+}
+
+Result<Config> Config::load_file_alone(const std::filesystem::path& file) { return load(file, {}); }
+
+Result<Config> Config::load(const std::filesystem::path& file, Environment environment) {
   if (file.empty()) return parse("", "", std::move(environment));
+  std::error_code error;
   std::ifstream in(file, std::ios::binary);
-  if (!in) {
+  if (!in || std::filesystem::is_directory(file, error)) {
     return fail(Category::not_found, "configuration file " + file.string() + " cannot be read");
   }
   const std::string text(std::istreambuf_iterator<char>(in), {});
   Config config = TRY(parse(text, file.string(), std::move(environment)));
-  std::error_code ignored;
-  config.impl_->folder = std::filesystem::absolute(file, ignored).parent_path();
+  config.impl_->folder = std::filesystem::absolute(file, error).parent_path();
   return config;
 }
 

@@ -56,6 +56,8 @@ class Config {
   // Reads and parses the file. not_found, or malformed with file:line:column.
   // Without a file (empty path) all keys have their defaults or come from the environment.
   static Result<Config> load(const std::filesystem::path& file);
+  // A file that is not the configuration of the program, for which the environment does not speak.
+  static Result<Config> load_file_alone(const std::filesystem::path& file);
   // The same from text; `source` is what faults call it. For tests.
   static Result<Config> parse(std::string_view text, std::string source,
                               Environment environment = {});
@@ -107,6 +109,7 @@ class Config {
   std::string dump() const;
 
  private:
+  static Result<Config> load(const std::filesystem::path& file, Environment environment);
   struct Impl;
   explicit Config(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;

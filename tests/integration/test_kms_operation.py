@@ -3,8 +3,10 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -61,6 +63,30 @@ class Operation(unittest.TestCase):
         return processes.run("kmsctl", "--server", self.kms.ticket_address, "--ca", self.kms.ca,
                              "ticket", "request", "--identity", ALICE, "--kms", KMS,
                              "--psk-file", key, "--responder", BOB)
+
+    def test_the_unit_of_systemd_starts_the_kms(self):
+        """Its command, with the notification that Type=notify waits for."""
+        unit = (pathlib.Path(__file__).resolve().parents[2] /
+                "deploy/systemd/kms-server.service").read_text()
+        command = re.search(r"^ExecStart=/usr/bin/(.+)$", unit, re.M).group(1).split()
+        self.assertIn("\nType=notify\n", unit)
+        self.kms.stop()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.bind(str(self.folder / "notify"))
+            manager.settimeout(20)
+            config = command.index("/var/lib/keystub/kms/kms-server.toml")
+            command[config] = str(self.kms.config)
+            program = subprocess.Popen(
+                [processes.BIN / command[0], *command[1:]], stderr=subprocess.DEVNULL,
+                env={**os.environ, "NOTIFY_SOCKET": str(self.folder / "notify")})
+            try:
+                self.assertEqual(manager.recv(64), b"READY=1")
+                program.terminate()
+                self.assertEqual(manager.recv(64), b"STOPPING=1")
+                self.assertEqual(program.wait(timeout=20), 0)
+            finally:
+                program.kill()
+                program.wait()
 
     # ---- SIGHUP
 

@@ -420,6 +420,31 @@ TEST_F(TicketServiceTest, StopsWithIdleBusyAndPausedStreamsInTime) {
   server.reset();
 }
 
+// Clients that are refused and try again at once, on the same connection.
+TEST_F(TicketServiceTest, CutsOffNobodyWhileItStops) {
+  settings.linger_time = std::chrono::milliseconds(50);
+  start();
+  std::atomic<bool> stopped{false};
+  std::array<std::map<StatusCode, int>, 4> seen;
+  std::vector<std::thread> clients;
+  for (auto& codes : seen) {
+    clients.emplace_back([&, stub = std::shared_ptr(tickets())] {
+      while (!stopped) ++codes[request(*stub, "no message").error_code()];
+    });
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  server->stop();
+  stopped = true;
+  for (auto& client : clients) client.join();
+  for (const auto& codes : seen) {
+    for (const auto& [code, count] : codes) {
+      EXPECT_TRUE(code == StatusCode::INVALID_ARGUMENT || code == StatusCode::UNAVAILABLE)
+          << code << ", " << count << " times";
+    }
+    EXPECT_TRUE(codes.contains(StatusCode::UNAVAILABLE));
+  }
+}
+
 TEST_F(TicketServiceTest, AnswersWhatIsInFlightBeforeItStops) {
   start();
   close_gate();
