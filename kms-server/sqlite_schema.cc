@@ -227,7 +227,10 @@ Result<std::optional<Migration>> migrate(SqliteDatabase& database,
   }
   std::optional<Migration> done;
   if (version == newest) return done;
-  if (version > 0) done = Migration{version, newest, TRY(snapshot(database, path, version))};
+  if (version > 0) {
+    std::filesystem::path copy = TRY(snapshot(database, path, version));
+    done = Migration{version, newest, std::move(copy)};
+  }
   for (auto number = static_cast<std::size_t>(version); number < migrations.size(); ++number) {
     TRY(run_migration(database, migrations[number], number + 1));
   }

@@ -15,5 +15,5 @@ int main(int argc, char** argv) {
   rpc::route_library_log([](rpc::LibrarySeverity, std::string_view) {});
   const SystemClock clock;
   OpenSslRandom random;
-  return kmsctl::run(argc, argv, std::cout, clock, random);
+  rpc::end_process(kmsctl::run(argc, argv, std::cout, clock, random));
 }

@@ -1,6 +1,7 @@
 #include "rpc/library.h"
 
 #include <cstdio>
+#include <cstdlib>
 #include <utility>
 
 #include <absl/synchronization/mutex.h>
@@ -47,6 +48,11 @@ void prepare_library() {
     absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
     return new Keeper;  // never freed: that is what it is for
   }();
+}
+
+void end_process(int code) {
+  std::fflush(nullptr);
+  std::_Exit(code);
 }
 
 void route_library_log(std::function<void(LibrarySeverity, std::string_view)> sink) {

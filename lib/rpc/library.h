@@ -22,6 +22,10 @@ namespace keystub::rpc {
 // each lock of gRPC's would take a lock of the whole process.
 void prepare_library();
 
+// Ends a command that made calls: writes out what streams hold, and leaves what is static as it is.
+// gRPC's threads, which run until the process is gone, still use it.
+[[noreturn]] void end_process(int code);
+
 enum class LibrarySeverity : std::uint8_t { debug, info, error };
 
 // For the whole process; once, before the first channel or server. `sink` is called from gRPC's

@@ -4,6 +4,7 @@
 
 #include "mrfc-agent/mrfcctl/mrfcctl_client.h"
 #include "rpc/channel.h"
+#include "rpc/library.h"
 #include "service/command_line.h"
 #include "service/config.h"
 
@@ -141,5 +142,5 @@ int main(int argc, char** argv) {
               "ends when a medium reaches this state")
       .action([&] { return watch(connection, watched); });
 
-  return command_line.run(argc, argv);
+  rpc::end_process(command_line.run(argc, argv));
 }
