@@ -84,6 +84,7 @@ rpc::ServerOptions server_options(const ConnectionSettings& settings) {
   options.max_concurrent_streams = settings.max_calls;
   options.handshake_time = settings.handshake_time;
   options.idle_time = settings.idle_time;
+  options.max_age = settings.max_age;
   options.keepalive_interval = settings.keepalive_interval;
   options.keepalive_timeout = settings.keepalive_timeout;
   options.health = false;  // ours asks the guard

@@ -138,7 +138,10 @@ Result<void> serve(const RunOptions& options, const Settings& settings,
   store_options.max_revocation_log = settings.max_revocation_log;
   auto store = SqliteStore::open(store_options, kek, clock);
   if (!store) {
-    return std::unexpected(std::move(store).error().with_context(settings.database.string()));
+    Error error = std::move(store).error();
+    // What is wrong with a file is no fault of this program.
+    if (error.category() == Category::internal) error = {Category::malformed, error.text()};
+    return std::unexpected(std::move(error).with_context(settings.database.string()));
   }
   if (const auto& migration = (*store)->migration()) {
     log.warning("the database was migrated to another schema",

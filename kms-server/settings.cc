@@ -188,6 +188,7 @@ void read_connections(service::Config& config, ConnectionSettings& connections) 
       static_cast<int>(config.integer("connections.max_calls", 1024, 1, 65'536));
   connections.handshake_time = config.duration("connections.handshake", 10s, 100ms, 5min);
   connections.idle_time = config.duration("connections.idle", 5min, 0s, 24h);
+  connections.max_age = config.duration("connections.max_age", 1h, 0s, 24h);
   connections.keepalive_interval = config.duration("connections.keepalive", 60s, 1s, 24h);
   connections.keepalive_timeout = config.duration("connections.keepalive_timeout", 20s, 100ms, 1h);
 }
@@ -206,7 +207,9 @@ void read_admin(service::Config& config, Settings& settings) {
       config.fault("roles.admin", "name the certificates that may use admin.listen");
     }
   } else if (settings.admin_socket.empty()) {
-    config.fault("admin.unix_socket", "without it and without admin.listen nobody can administer");
+    config.fault(
+        "admin.unix_socket",
+        "is empty, as admin.listen is: then nobody could administer the KMS; set one of them");
   }
 }
 

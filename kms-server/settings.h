@@ -39,6 +39,7 @@ struct ConnectionSettings {
   int max_calls = 1024;  // of one connection at the same time
   std::chrono::milliseconds handshake_time{10'000};
   std::chrono::milliseconds idle_time{300'000};
+  std::chrono::milliseconds max_age = std::chrono::hours{1};
   std::chrono::milliseconds keepalive_interval{60'000};
   std::chrono::milliseconds keepalive_timeout{20'000};
 };

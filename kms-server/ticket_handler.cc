@@ -546,6 +546,13 @@ class TicketHandler::Exchange : public std::enable_shared_from_this<Exchange> {
                     {},
                     {},
                     clock_skew};
+    // No T of now is accepted until the floor has passed: after the window was lost.
+    const WallTime now = parts_.clock.now();
+    if (const WallTime floor = parts_.replay.floor(); floor >= now) {
+      refusal.reason =
+          "no message is accepted for a while: it could not be told from one seen before";
+      refusal.retry_after = std::chrono::ceil<std::chrono::milliseconds>(floor - now) + 1ms;
+    }
     return finish("replay", error.describe(), std::move(refusal));
   }
 

@@ -128,6 +128,11 @@ Result<std::unique_ptr<Server>> Server::start(const ServerOptions& options) {
   if (options.idle_time.count() > 0) {
     builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, milliseconds(options.idle_time));
   }
+  if (options.max_age.count() > 0) {
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, milliseconds(options.max_age));
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS,
+                               milliseconds(options.last_calls));
+  }
 
   std::unique_ptr<Server> server(new Server());
   for (const auto& listener : options.listeners) {

@@ -112,6 +112,11 @@ struct ServerOptions {
   std::chrono::milliseconds handshake_time{10'000};
   // One without a call for this long is closed; 0: never.
   std::chrono::milliseconds idle_time{0};
+  // A connection ends gracefully when it is this old (a tenth more or less, so that not all end
+  // together): the client goes on with another. Calls that last longer than `last_calls` more
+  // are cut off: streams, and those that never send their message. 0: never.
+  std::chrono::milliseconds max_age{0};
+  std::chrono::milliseconds last_calls{30'000};
   // A silent connection is pinged, and closed when the answer takes longer.
   std::chrono::milliseconds keepalive_interval{60'000};
   std::chrono::milliseconds keepalive_timeout{20'000};

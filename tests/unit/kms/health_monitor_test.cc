@@ -113,6 +113,12 @@ TEST_F(HealthMonitorTest, KMS_6_AClockThatIsBehindTheFloorIsNamedUntilItHasPasse
   start();
   const auto health = monitor();
   EXPECT_THAT(look(*health).not_serving, HasSubstr("clock: messages are refused until"));
+  EXPECT_FALSE(request(kAlice, wish({kBob})).has_value());
+  EXPECT_EQ(last_category(), Category::expired);
+  const auto wait = last_answer.error().retry_after;
+  ASSERT_TRUE(wait.has_value()) << "whoever is refused learns when it is over";
+  EXPECT_GT(*wait, std::chrono::seconds(50));
+  EXPECT_LE(*wait, std::chrono::seconds(61));
   clock.advance(std::chrono::seconds(61));
   EXPECT_THAT(look(*health).not_serving, IsEmpty());
 }

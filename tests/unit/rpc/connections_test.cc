@@ -143,5 +143,25 @@ TEST_F(ConnectionsTest, KMS_7_AnIdleConnectionIsClosedAndTheClientComesBack) {
   EXPECT_TRUE(call());
 }
 
+// One that is never idle, since a call stands that asks for nothing.
+TEST_F(ConnectionsTest, KMS_7_AConnectionThatIsOldEndsAndItsClientGoesOn) {
+  options.max_age = 300ms;
+  options.last_calls = 100ms;
+  serve(grpc::InsecureServerCredentials());
+  const auto stub = v1::TicketService::NewStub(open_plaintext_channel(server->address("main")));
+  grpc::ClientContext context;
+  prepare(context, 20s);
+  const auto stream = stub->Exchange(&context);
+  v1::ExchangeResponse answer;
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_FALSE(stream->Read(&answer));
+  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 10s);
+  grpc::ClientContext next;
+  prepare(next, 20s);
+  v1::RequestTicketResponse response;
+  EXPECT_TRUE(stub->RequestTicket(&next, {}, &response).ok());
+}
+
 }  // namespace
 }  // namespace keystub::rpc
