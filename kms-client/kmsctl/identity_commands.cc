@@ -88,11 +88,14 @@ Result<Psk> IdentityCommands::obtain_psk() {
 
 template <class T>
 Result<T> IdentityCommands::keep_or_drop_new_psk(Result<T> result) {
-  // Unavailable: the KMS may have stored the key all the same.
-  if (!new_psk_.empty() && !result && result.error().category() != Category::unavailable) {
-    std::error_code ignored;
-    std::filesystem::remove(new_psk_, ignored);
+  if (new_psk_.empty() || result) return result;
+  // The KMS may have stored the key all the same.
+  if (result.error().category() == Category::unavailable) {
+    return fail(Category::unavailable,
+                result.error().text() + "; the new key stays in " + new_psk_ + ", for --psk-file");
   }
+  std::error_code ignored;
+  std::filesystem::remove(new_psk_, ignored);
   return result;
 }
 
@@ -102,10 +105,10 @@ Result<void> IdentityCommands::create() {
   request.set_uri(uri_);
   request.set_kind(kind_of(kind_));
   if (psk_.given() || !new_psk_.empty()) {
-    const Psk psk = TRY(obtain_psk());
-    request.set_psk(psk.reveal().data(), psk.size());
     request.set_psk_id(TRY(id_octets(psk_.id)));
     if (auto end = TRY(psk_end())) *request.mutable_psk_expire_time() = *end;
+    const Psk psk = TRY(obtain_psk());  // last: it may make a file
+    request.set_psk(psk.reveal().data(), psk.size());
   } else if (!psk_.id.empty()) {
     return fail(Category::malformed, "--psk-id without a key: --psk-file or --new-psk");
   }
