@@ -12,7 +12,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::uint32_t kMaxKeysInTicket = 32;
 constexpr std::chrono::milliseconds kShortest = 1min;
 
 Result<std::string> canonical_subject(RuleScope scope, const std::string& subject) {

@@ -25,6 +25,7 @@ inline constexpr std::size_t kMaxRules = 10'000;  // one more is a conflict
 inline constexpr std::size_t kMaxRuleListEntries = 256;
 // Of a ticket: no rule and no setting allows more.
 inline constexpr std::chrono::hours kLongestValidity{24 * 366};
+inline constexpr std::uint32_t kMaxKeysInTicket = 32;  // session keys
 
 // Names in the lists.
 inline constexpr const char* kTicketType3gpp = "3gpp";    // 2/1/1

@@ -17,7 +17,6 @@ constexpr std::uint64_t kMinPackedMemory = std::uint64_t{8} << 20;
 constexpr std::int64_t kMinReplayCapacity = 1024;
 constexpr std::int64_t kMaxReplayCapacity = std::int64_t{1} << 26;
 constexpr std::int64_t kMaxOutstanding = 65'536;
-constexpr std::int64_t kMaxKeysInTicket = 32;
 constexpr std::int64_t kMaxRevocations = 1'000'000;
 constexpr std::int64_t kMaxSubscribers = 65'536;
 

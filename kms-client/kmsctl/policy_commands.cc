@@ -11,7 +11,7 @@ namespace {
 
 using google::protobuf::util::TimeUtil;
 
-constexpr std::int64_t kMostKeys = 1000;
+constexpr std::int64_t kMostKeys = 32;
 constexpr const char* kNone = "none";  // an empty list: nothing is allowed
 
 std::string scope_name(v1::RuleScope scope) {
@@ -170,7 +170,7 @@ Result<void> PolicyCommands::set() {
   if (auto on = TRY(one_of("--mode3", mode3_, "allowed", "refused"))) rule.set_allow_mode3(*on);
   if (max_keys_ != kNotGiven) {
     if (max_keys_ < 1 || max_keys_ > kMostKeys) {
-      return fail(Category::malformed, "--max-keys is a number from 1 to 1000");
+      return fail(Category::malformed, "--max-keys is a number from 1 to 32");
     }
     rule.set_max_keys(static_cast<std::uint32_t>(max_keys_));
   }
