@@ -20,7 +20,6 @@ void CertificateWatch::add(Port port) {
     watched.not_after =
         metrics_->gauge("certificate_not_after_seconds",
                         "End of the certificate in force, in Unix time.", {{"port", port.name}});
-    watched.not_after.set(unix_seconds(watched.seen.not_after));
   }
   watched.port = std::move(port);
 }
@@ -41,8 +40,8 @@ std::string CertificateWatch::look(Watched& watched, WallTime now) {
   const pki::TlsFiles::Report& report = watched.seen;
   if (report.taken_up != before.taken_up) {
     log_.info("certificate files that changed are in force", {{"port", watched.port.name}});
-    watched.not_after.set(unix_seconds(report.not_after));
   }
+  watched.not_after.set(unix_seconds(report.not_after));
   if (!report.unusable.empty()) {
     return report.unusable + " (what was read before stays in force)";
   }
