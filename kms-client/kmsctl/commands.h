@@ -220,6 +220,7 @@ class TicketCommands {
   std::string certificate_;
   std::string private_key_;
   std::string kms_certificate_;
+  std::vector<std::string> applications_;
   std::vector<std::string> responders_;
   std::string validity_ = "1h";
   std::string ticket_file_;

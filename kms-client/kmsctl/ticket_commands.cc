@@ -61,6 +61,7 @@ TicketCommands::TicketCommands(service::Verb& ticket, Session& session) : sessio
   common(ticket.verb("request", "Requests a ticket."))
       .option("--responder", responders_,
               "Who may resolve it: a URI, or * for anybody. Repeatable.")
+      .option("--application", applications_, "An application that it is for (IDRapp).")
       .option("--validity", validity_, "How long it should be valid.")
       .option("--ticket", ticket_file_, "Write the ticket to this file.")
       .option("--transfer-init", transfer_file_,
@@ -128,6 +129,9 @@ Result<void> TicketCommands::request() {
   const auto self = mikey::Identity::uri(identity_);
   const auto client = TRY(open_client());
   auto wish = TRY(client->ticket_wish(responders_, validity));
+  for (const std::string& application : applications_) {
+    wish.idr_app.push_back(mikey::Identity::byte_string(application));
+  }
   auto granted = TRY(
       client->request_ticket(std::move(wish), {.timeout = options.timeout, .trace_id = trace_id_}));
   const auto ticket = std::make_shared<const mikey::GrantedTicket>(std::move(granted));
