@@ -178,8 +178,7 @@ INSERT INTO revocation_floor SELECT 1, value FROM change_counter;
 // Where the copy is.
 Result<std::filesystem::path> snapshot(SqliteDatabase& database, const std::filesystem::path& path,
                                        std::int64_t version) {
-  const std::filesystem::path copy =
-      unused_name(fmt::format("{}.schema-{}", path.string(), version));
+  std::filesystem::path copy = unused_name(fmt::format("{}.schema-{}", path.string(), version));
   const std::filesystem::path part = copy.string() + ".part";
   std::error_code error;
   std::filesystem::remove(part, error);  // of a copy that was cut short
