@@ -42,7 +42,7 @@ Result<PemText> read_certificate_file(const Path& file, std::string_view what) {
 }  // namespace
 
 Result<KeyPair> KeyPair::read(const Path& certificate, const Path& private_key) {
-  const PemText certificates = TRY(read_certificate_file(certificate, "certificate"));
+  PemText certificates = TRY(read_certificate_file(certificate, "certificate"));
   PemText key_text = TRY(read_pem(private_key, "private key"));
   const OpenSslPtr<EVP_PKEY> key = private_key_in(key_text.reveal());
   if (key == nullptr) {
@@ -57,7 +57,7 @@ Result<KeyPair> KeyPair::read(const Path& certificate, const Path& private_key) 
                                          " does not belong to the certificate in " +
                                          certificate.string());
   }
-  return KeyPair{to_string(certificates.reveal()), std::move(key_text),
+  return KeyPair{std::move(certificates), std::move(key_text),
                  to_wall_time(X509_get0_notAfter(chain.front().get()))};
 }
 

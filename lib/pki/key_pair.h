@@ -11,11 +11,14 @@
 
 namespace keystub::pki {
 
+// The text of a PEM file: it may hold a private key, whatever it is read for.
+using PemText = Secret<struct PemTextTag>;
+
 // A certificate with its chain, and the private key that belongs to it.
 struct KeyPair {
-  std::string certificates;               // PEM: its own, then the chain
-  Secret<struct PemTextTag> private_key;  // PEM, not encrypted: a daemon has nobody to ask
-  WallTime not_after;                     // of its own certificate
+  PemText certificates;  // its own, then the chain
+  PemText private_key;   // not encrypted: a daemon has nobody to ask
+  WallTime not_after;    // of its own certificate
 
   // Errors name the file: not_found, or malformed (no PEM, an encrypted key, a key that does not
   // belong to the certificate). Whether the certificate is valid now is not looked at.

@@ -8,12 +8,9 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/openssl_ptr.h"
-#include "base/secret.h"
+#include "pki/key_pair.h"
 
 namespace keystub::pki {
-
-// May hold a private key.
-using PemText = Secret<struct PemTextTag>;
 
 // All of `file`, 64 MiB at most. `what` it should hold stands in the errors: not_found, malformed
 // (too large, not a file).

@@ -53,7 +53,7 @@ TlsFiles::Report TlsFiles::report() const {
 Result<void> TlsFiles::read_pair() {
   KeyPair fresh = TRY(KeyPair::read(paths_.certificate, paths_.private_key));
   if (pair_ == fresh) return {};
-  const auto parts = {fresh.private_key.reveal(), as_bytes("\n"), as_bytes(fresh.certificates)};
+  const auto parts = {fresh.private_key.reveal(), as_bytes("\n"), fresh.certificates.reveal()};
   if (pair_file_) {
     TRY(pair_file_->replace(parts));
   } else {
