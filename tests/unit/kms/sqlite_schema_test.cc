@@ -23,6 +23,16 @@ struct SqliteSchemaTest : ::testing::Test {
   std::int64_t version(SqliteDatabase& database) {
     return database.query_integer("PRAGMA user_version").value();
   }
+  SqliteStoreOptions create_store() {
+    SqliteStoreOptions options;
+    options.path = folder / "kms.db";
+    EXPECT_TRUE(SqliteStore::create(options.path, kek, random).has_value());
+    return options;
+  }
+
+  const testing::FakeClock clock;
+  OpenSslRandom random;
+  const Kek kek = Kek::from_octets(ByteVector(Kek::kSize, 1)).value();
 };
 
 constexpr const char* kFirst =
@@ -106,12 +116,7 @@ TEST_F(SqliteSchemaTest, RefusesANewerSchemaAndLeavesItAlone) {
 }
 
 TEST_F(SqliteSchemaTest, ASecondKmsIsRefusedBeforeItTouchesTheDatabase) {
-  const testing::FakeClock clock;
-  OpenSslRandom random;
-  const Kek kek = Kek::from_octets(ByteVector(Kek::kSize, 1)).value();
-  SqliteStoreOptions options;
-  options.path = folder / "kms.db";
-  ASSERT_TRUE(SqliteStore::create(options.path, kek, random).has_value());
+  const SqliteStoreOptions options = create_store();
   {
     const auto store = SqliteStore::open(options, kek, clock).value();
     const auto second = SqliteStore::open(options, kek, clock);
@@ -123,12 +128,7 @@ TEST_F(SqliteSchemaTest, ASecondKmsIsRefusedBeforeItTouchesTheDatabase) {
 }
 
 TEST_F(SqliteSchemaTest, ADatabaseThatIsMovedAwayIsNeitherReadNorWritten) {
-  const testing::FakeClock clock;
-  OpenSslRandom random;
-  const Kek kek = Kek::from_octets(ByteVector(Kek::kSize, 1)).value();
-  SqliteStoreOptions options;
-  options.path = folder / "kms.db";
-  ASSERT_TRUE(SqliteStore::create(options.path, kek, random).has_value());
+  const SqliteStoreOptions options = create_store();
   const auto store = SqliteStore::open(options, kek, clock).value();
   const auto deadline = [] { return Deadline::in(std::chrono::seconds(20)); };
   const auto create = [&] { return store->create("sip:a@x", IdentityKind::user, {}, deadline()); };
@@ -142,9 +142,6 @@ TEST_F(SqliteSchemaTest, ADatabaseThatIsMovedAwayIsNeitherReadNorWritten) {
 }
 
 TEST_F(SqliteSchemaTest, TheStoreRefusesADatabaseOfANewerKms) {
-  const testing::FakeClock clock;
-  OpenSslRandom random;
-  const Kek kek = Kek::from_octets(ByteVector(Kek::kSize, 1)).value();
   const auto store_path = folder / "kms.db";
   ASSERT_TRUE(SqliteStore::create(store_path, kek, random).has_value());
   ASSERT_TRUE(open(store_path)->execute("PRAGMA user_version = 1000").has_value());
@@ -156,9 +153,6 @@ TEST_F(SqliteSchemaTest, TheStoreRefusesADatabaseOfANewerKms) {
 }
 
 TEST_F(SqliteSchemaTest, TheStoreOpensADatabaseOfEveryEarlierSchemaWithAllThatIsInIt) {
-  const testing::FakeClock clock;
-  OpenSslRandom random;
-  const Kek kek = Kek::from_octets(ByteVector(Kek::kSize, 1)).value();
   const auto migrations = schema_migrations();
   for (std::size_t version = 1; version < migrations.size(); ++version) {
     const auto store_path = folder.write("v" + std::to_string(version) + ".db", "");
