@@ -77,7 +77,7 @@ class HealthMonitor {
   // Of the store and of the KEK: the active TPK is read and opened.
   std::pair<std::string, std::string> store_and_kek_faults();
   std::string clock_fault();
-  // Under mutex_. Whether the KMS does not serve without it; if it does, its fault is an alarm.
+  // Whether the KMS does not serve without it; if it does, its fault is an alarm.
   bool is_needed(std::size_t component) const;
   void take_over(std::array<std::string, kComponentNames.size()> faults);
 
