@@ -104,8 +104,9 @@ class Examination {
     }
     const Kek& configured = **configured_kek_;
     if (in_use_ != nullptr && !in_use_->same_current(configured)) {
-      warn("kek", "the keys were moved to another KEK since the KMS was started",
-           "make [kek_next] the table [kek], if that is not done yet");
+      warn("kek", "[kek] as it was at the start does not give the KEK in use any more",
+           "after a kek rewrap: make [kek_next] the table [kek], if that is not done yet; without "
+           "one: put the right KEK back, or the KMS does not start anew");
     } else {
       fine("kek", "it can be read");
     }
